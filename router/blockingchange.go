@@ -149,7 +149,7 @@ func (r *Router) publishBlocklist(rq *Request, c *blockChange) {
 // newlyBlocked reports whether an address is blocked since the change.
 func (c *blockChange) newlyBlocked(j jid.JID) bool { return c.after.Blocks(j) && !c.before.Blocks(j) }
 
-// newlyFree reports whether an address is not blocked any more since the change.
+// newlyFree reports whether an address is no longer blocked since the change.
 func (c *blockChange) newlyFree(j jid.JID) bool { return c.before.Blocks(j) && !c.after.Blocks(j) }
 
 // leaveBlocked sends unavailable presence to the newly blocked. "When the user blocks

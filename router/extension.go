@@ -108,7 +108,7 @@ type Extension struct {
 	State State
 
 	// Close is called once, when the router closes: all sessions have ended, and no other
-	// function of the extension is called any more. It must not block.
+	// function of the extension is called afterwards. It must not block.
 	Close func()
 }
 

@@ -46,7 +46,7 @@ func (s *Session) awaitResume(t *Turn, err error) bool {
 	s.parser.Reset()
 	x := s.cold.Load()
 	x.mu.Lock()
-	s.conn.Store(s.Conn().Vacant()) // its own is not needed any more
+	s.conn.Store(s.Conn().Vacant()) // it no longer needs its own
 	s.await(x)
 	if q := x.queue(); q != nil {
 		q.fit()

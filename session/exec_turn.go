@@ -250,7 +250,7 @@ func (s *Session) flushLater(t *Turn) {
 }
 
 // TrySendBytes is SendBytes for what the client can do without: if its outbox is full,
-// nothing is sent, and the session goes on.
+// nothing is sent, and the session continues.
 func (s *Session) TrySendBytes(t *Turn, b []byte) bool {
 	if s.has(flagSlow|flagGone|flagClosing) || !s.tryWrite(t, b) {
 		return false

@@ -144,8 +144,8 @@ func (t *Turn) CountError(e *stanza.ErrorReply) {
 	countErrors.Add(t, stanza.ConditionIndex(e.Condition), 1)
 }
 
-// countSentUnit counts a unit of the stream if it is a stanza. It is told by the name of
-// the element: what is queued is written by this server.
+// countSentUnit counts a unit of the stream if it is a stanza. It looks only at the name
+// of the element, because this server has written what is queued.
 func (t *Turn) countSentUnit(b []byte) {
 	switch {
 	case bytes.HasPrefix(b, []byte("<message")):

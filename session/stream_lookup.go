@@ -19,7 +19,7 @@ type lookup struct {
 	keys   store.Credentials // of an account that exists
 	added  store.Credentials // keys that it lacks, as they follow from the password
 	lacks  bool              // it has no keys for the mechanism
-	text   string            // what a client is told whose account is blocked
+	text   string            // what the client is told if the account is blocked
 
 	guess   guess
 	refused bool // too many failures: the password was not checked

@@ -163,7 +163,7 @@ func (s *Session) sendSalt(t *Turn, u *upgrade) {
 }
 
 // upgradeKeys ends the current task: hash is the client's SaltedPassword (RFC 5802 section
-// 3). After the last task, the keys are stored, and the login goes on.
+// 3). After the last task, the keys are stored, and the login continues.
 func (s *Session) upgradeKeys(t *Turn, u *upgrade, hash parser.Element) {
 	salted, err := decodeBase64(bytes.TrimSpace(hash.AppendText(nil)))
 	if err != nil {

@@ -16,7 +16,7 @@ type suspension struct {
 	m       *Manager
 	keep    Keep
 	done    Suspended
-	err     error          // no session is written any more
+	err     error          // no more sessions are written
 	writing chan error     // the outcome of the block that is being written; nil: none is
 	pending suspendedBlock // that block
 	spare   []byte         // for the next block
@@ -39,7 +39,7 @@ type suspendedBlock struct {
 // number of commits does not matter.
 var suspendBlock = 4 << 20 // only tests change it
 
-// all writes the sessions whose clients cannot send anything any more.
+// all writes the sessions whose clients can no longer send anything.
 func (w *suspension) all(ctx, clients context.Context) {
 	left, total := w.m.settled()
 	if len(left) == 0 {
@@ -160,7 +160,7 @@ func (w *suspension) prepare(ctx context.Context, left []*Session) {
 
 var errTooMuch = errors.New("session: suspend: the sessions exceed the limit of their size; the rest end with the server")
 
-// start has a block be written.
+// start begins to write a block.
 func (w *suspension) start(ctx context.Context, b suspendedBlock) {
 	if len(b.sessions) == 0 {
 		return
@@ -251,7 +251,7 @@ func (m *Manager) appendServer(dst []byte, event int64) []byte {
 	return sessiondata.AppendServer(dst, &sessiondata.Server{Event: event, Stopped: time.Now().Unix()})
 }
 
-// written removes a session that was written, without a word to anyone.
+// written removes a session that was written, without announcing that.
 func (s *Session) written() {
 	s.set(flagLeft | flagGone)
 	s.attached()

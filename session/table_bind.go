@@ -36,7 +36,7 @@ func (m *Manager) Bind(t *Turn, s *Session, resource string, policy ConflictPoli
 }
 
 // enter puts s in the tables as full, and has the router prepare for it. After an error,
-// other than that the account does not exist any more, nothing has changed.
+// other than that the account no longer exists, nothing has changed.
 func (m *Manager) enter(t *Turn, s *Session, full jid.JID, policy ConflictPolicy, last bool) (*succession, *stanza.ErrorReply) {
 	before := s.jid
 	old, first, reply := m.link(s, full, policy, last)
