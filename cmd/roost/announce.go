@@ -19,7 +19,7 @@ type announceCmd struct {
 	Subject string    `field:"subject" env:"ROOST_ANNOUNCE_SUBJECT" placeholder:"TEXT" help:"Subject of the message."`
 	Domain  domainArg `field:"domain" env:"ROOST_ANNOUNCE_DOMAIN" placeholder:"NAME" help:"Clients of this domain only."`
 	Rate    float64   `field:"rate" env:"ROOST_ANNOUNCE_RATE" default:"0" placeholder:"N" help:"Clients a second (default: 2,000)."`
-	Wait    bool      `env:"ROOST_ANNOUNCE_WAIT" help:"Wait until it is sent to all; Ctrl-C aborts it. On a terminal the command always waits, and shows progress."`
+	Wait    bool      `env:"ROOST_ANNOUNCE_WAIT" help:"Wait until the message is sent to all; Ctrl-C aborts it. On a terminal the command always waits, and shows progress."`
 	Status  bool      `env:"-" xor:"action" help:"Show the announcement that is being sent, or that was sent last."`
 	Abort   bool      `env:"-" xor:"action" help:"Abort the announcement that is being sent."`
 	adminFlags

@@ -13,16 +13,16 @@ import (
 
 // drainCmd makes all clients leave.
 type drainCmd struct {
-	Over   time.Duration `field:"over_seconds" env:"ROOST_DRAIN_OVER" default:"0s" placeholder:"TIME" help:"How long clients have; they leave evenly (default: as long as it takes at 1,000 clients a second)."`
+	Over   time.Duration `field:"over_seconds" env:"ROOST_DRAIN_OVER" default:"0s" placeholder:"TIME" help:"Spread the disconnections evenly over this time (default: as long as it takes at 1,000 clients a second)."`
 	To     string        `field:"to" env:"ROOST_DRAIN_TO" placeholder:"HOST:PORT" help:"Send clients that use TLS to this host or address of the same service (see-other-host); the port may be left out (default: they are told that the server shuts down)."`
 	Say    string        `field:"text" env:"ROOST_DRAIN_SAY" placeholder:"TEXT" help:"What clients are told, at most 200 characters."`
 	At     string        `field:"begin" env:"-" placeholder:"WHEN" help:"Begin at this time, such as 2026-03-01T22:00:00Z or, today or tomorrow in local time, 22:00 (default: now)."`
 	In     time.Duration `field:"begin" env:"-" default:"0s" placeholder:"TIME" help:"Begin after this time (default: now)."`
-	Back   time.Duration `field:"end" name:"back-after" env:"-" default:"0s" placeholder:"TIME" help:"The service is expected to be back this long after the begin; clients learn it from the outage document (default: it says nothing of that)."`
+	Back   time.Duration `field:"end" name:"back-after" env:"-" default:"0s" placeholder:"TIME" help:"Tell clients in the outage document that the service is expected to be back this long after the beginning (default: they are not told)."`
 	Exit   bool          `field:"exit" env:"-" help:"Stop the server when all clients have left. Otherwise it stays, and serves again after --abort."`
 	Wait   bool          `env:"-" help:"Wait until all clients have left. On a terminal the command always waits, and shows progress; Ctrl-C ends only the command."`
-	Status bool          `env:"-" help:"Show the drain that is scheduled or runs, or the last one."`
-	Abort  bool          `env:"-" help:"Abort the drain, also one that is done: the server accepts clients again."`
+	Status bool          `env:"-" help:"Show the scheduled or current drain, or the last one."`
+	Abort  bool          `env:"-" help:"Abort the drain, even one that is done: the server accepts clients again."`
 	adminFlags
 }
 

@@ -16,13 +16,13 @@ import (
 
 // inviteCmd has the commands for invitations.
 type inviteCmd struct {
-	Create inviteCreateCmd `cmd:"" help:"Make an invitation and show its link."`
+	Create inviteCreateCmd `cmd:"" help:"Create an invitation and show its link."`
 	List   inviteListCmd   `cmd:"" help:"List invitations."`
 	Revoke inviteRevokeCmd `cmd:"" help:"Withdraw an invitation. Accounts that were created by it stay."`
 }
 
 type inviteCreateCmd struct {
-	User    string        `field:"username" env:"ROOST_INVITE_USER" placeholder:"NAME" help:"Username of the account; nobody else can register it until the invitation ends (default: who is invited chooses)."`
+	User    string        `field:"username" env:"ROOST_INVITE_USER" placeholder:"NAME" help:"Username of the account; nobody else can register it until the invitation ends (default: the invited person chooses)."`
 	Domain  domainArg     `field:"domain" env:"ROOST_INVITE_DOMAIN" placeholder:"NAME" help:"Domain of the account, if the server has several."`
 	Expires time.Duration `field:"seconds" env:"ROOST_INVITE_EXPIRES" default:"0s" placeholder:"TIME" help:"How long the invitation is valid (default: the server's --invitation-life)."`
 	Uses    int           `field:"uses" env:"ROOST_INVITE_USES" default:"1" placeholder:"N" help:"Number of accounts that can be created (default: ${default})."`

@@ -14,7 +14,7 @@ import (
 // grammar is the whole command line.
 type grammar struct {
 	Serve   serveCmd       `cmd:"" help:"Run the server."`
-	Check   checkCmd       `cmd:"" help:"Check whether this machine can hold a given number of sessions, and show how to fix what is too small."`
+	Check   checkCmd       `cmd:"" help:"Check whether this machine can hold a given number of sessions, and show how to raise what is too low."`
 	Status  statusCmd      `cmd:"" help:"Show the state of the running server."`
 	Health  healthCmd      `cmd:"" help:"Check whether the running server works, for programs that watch it."`
 	Online  onlineCmd      `cmd:"" help:"List the sessions of the running server."`
@@ -28,13 +28,13 @@ type grammar struct {
 	Block   blockCmd       `cmd:"" help:"Block networks and accounts, and list what is blocked."`
 	Unblock unblockCmd     `cmd:"" help:"Remove a block."`
 	Invite  inviteCmd      `cmd:"" help:"Invite people to create accounts."`
-	Drain   drainCmd       `cmd:"" help:"Make all clients leave, at a pace, before an upgrade or a move."`
+	Drain   drainCmd       `cmd:"" help:"Disconnect all clients at a limited pace, before an upgrade or a move."`
 	User    userCmd        `cmd:"" help:"Manage accounts, whether the server is running or not."`
 	Export  exportCmd      `cmd:"" help:"Write accounts with all their data to a file, for another server or another roost."`
 	Import  importCmd      `cmd:"" help:"Add accounts with all their data from a file, or from what another server has stored."`
 	Backup  backupCmd      `cmd:"" help:"Write a backup of the database and the server's other files, whether the server is running or not."`
-	Restore restoreCmd     `cmd:"" help:"Make an empty data directory from a backup."`
-	Stores  storeCmd       `cmd:"" name:"store" help:"Move everything that is stored to another database."`
+	Restore restoreCmd     `cmd:"" help:"Restore a backup into an empty data directory."`
+	Stores  storeCmd       `cmd:"" name:"store" help:"Copy everything that is stored to another database."`
 	Log     logCmd         `cmd:"" help:"Change the log level of the running server."`
 	Admin   adminCmd       `cmd:"" help:"Manage access to the administration interface."`
 	Bench   benchCmd       `cmd:"" hidden:"" passthrough:"" help:"Benchmarks are a separate program, roost-bench."`

@@ -19,13 +19,13 @@ import (
 // restoreCmd restores a backup.
 type restoreCmd struct {
 	File string `arg:"" help:"Backup to restore, or - for stdin."`
-	Data string `default:"roost-data" env:"ROOST_DATA" placeholder:"DIR" type:"path" help:"Data directory to make; it must be empty or not exist (default: ${default})."`
+	Data string `default:"roost-data" env:"ROOST_DATA" placeholder:"DIR" type:"path" help:"Data directory to restore into; it must be empty or not exist (default: ${default})."`
 }
 
 // Help implements kong's HelpProvider.
 func (c *restoreCmd) Help() string {
 	return "Everything is read and checked before it appears in the data directory. If it is interrupted, run it again; until then, no server starts there. " +
-		"A dump of PostgreSQL is put into the data directory, and the command is shown that loads it into an empty database."
+		"If the backup has a dump of PostgreSQL, it is put into the data directory, and the command that loads it into an empty database is shown."
 }
 
 // Run restores the backup.

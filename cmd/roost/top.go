@@ -17,7 +17,7 @@ import (
 // topCmd shows what the server is doing, again and again.
 type topCmd struct {
 	Every time.Duration `env:"ROOST_TOP_EVERY" default:"2s" placeholder:"TIME" help:"Show new figures at this interval, at least 100ms (default: ${default})."`
-	Once  bool          `env:"ROOST_TOP_ONCE" help:"Show the figures once, after one interval, and exit. So it is if stdout is not a terminal."`
+	Once  bool          `env:"ROOST_TOP_ONCE" help:"Show the figures once, after one interval, and exit; this is the default if stdout is not a terminal."`
 	adminFlags
 }
 

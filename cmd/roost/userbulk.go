@@ -28,7 +28,7 @@ type userDelCmd struct {
 
 // useFlags select accounts by their last use.
 type useFlags struct {
-	Unused    daysArg `field:"unused_days" env:"ROOST_UNUSED" placeholder:"DAYS" help:"Accounts that were used, but not for so long, such as 365d; at least 30d. A client that stays connected uses its account."`
+	Unused    daysArg `field:"unused_days" env:"ROOST_UNUSED" placeholder:"DAYS" help:"Accounts that were used, but not in this time, such as 365d; at least 30d. A client that stays connected uses its account."`
 	NeverUsed daysArg `field:"never_used_days" env:"ROOST_NEVER_USED" placeholder:"DAYS" help:"Accounts that were never used, as far as is known, and are older than this; at least 30d. With --unused, both kinds."`
 }
 
@@ -41,7 +41,7 @@ type bulkFlags struct {
 	useFlags
 	Domain domainArg `field:"domain" env:"ROOST_LIST_DOMAIN" placeholder:"NAME" help:"Only accounts of this domain."`
 	File   string    `env:"-" placeholder:"FILE" help:"Delete the accounts whose addresses are in this file, one on a line, with comments after #; - for standard input."`
-	DryRun bool      `env:"ROOST_DRY_RUN" help:"Only list the accounts that would be deleted, also if one is named."`
+	DryRun bool      `env:"ROOST_DRY_RUN" help:"Only list the accounts that would be deleted, even if a single one is named."`
 	Yes    bool      `env:"-" help:"Do not ask before many accounts are deleted."`
 	Rate   int       `env:"ROOST_DELETE_RATE" default:"50" placeholder:"N" help:"Accounts a second, at most (default: ${default})."`
 }
