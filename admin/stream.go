@@ -12,7 +12,7 @@ import (
 	"roost/admin/api"
 )
 
-// stream is a response without an end: one JSON value on each line, sent as they come, until
+// stream is a response that stays open: one JSON value on each line, sent as they come, until
 // the function returns. The handle of a route with lines returns one. The function may not
 // be called: what the handle opens, request.atEnd closes.
 //
