@@ -44,9 +44,9 @@ const (
 )
 
 // ReadFiles reads files with one network, address or account on a line. What follows # or ;
-// is a comment, unless it is in the name of an account, and empty lines are skipped. A line may also be a JSON object with the network
-// in "cidr", or without it, as in the lists of Spamhaus (DROP). An error names the file, and
-// the line if there is one.
+// is a comment, unless it is in the name of an account, and empty lines are skipped. A line may
+// also be a JSON object with the network in "cidr", or without it, as in the lists of Spamhaus
+// (DROP). An error names the file, and the line if there is one.
 func ReadFiles(names []string) (*Files, error) {
 	f := &Files{accounts: make(map[string]struct{})}
 	sum := sha256.New()
@@ -108,9 +108,9 @@ func (f *Files) add(line []byte) error {
 	return f.addNetwork(text)
 }
 
-// withoutComment returns what is before the comment on a line. The name of an account may have # and
-// ; in it, but not at its beginning; there, and after the @, they begin a comment. What is before it
-// is not taken for the beginning of a name if it is a network or an address.
+// withoutComment returns a line without its comment. The name of an account may contain # and ;
+// but not begin with them: at the beginning, and after the @, they begin a comment. They also do
+// so after a network or an address, which is not the beginning of a name.
 func withoutComment(line string) string {
 	before := func(text string) string {
 		if i := strings.IndexAny(text, "#;"); i >= 0 {

@@ -101,8 +101,8 @@ func disk(s StoreState, p Plan) Check {
 	return c
 }
 
-// otherDatabase is for a database that the server does not use: nobody wants to know whether it is
-// intact.
+// otherDatabase is the check of a database that the server does not use: whether that one is intact
+// does not matter.
 func otherDatabase(s StoreState) Check {
 	return Check{
 		Name: "database", Area: "store", Title: "database", Needs: "readable, intact", Status: Warn, Found: "not the server's",

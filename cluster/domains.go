@@ -2,8 +2,8 @@ package cluster
 
 import "strings"
 
-// domainsField is the beginning of the names of fields of nodesKey that have the hashes of the
-// domains of nodes. The epoch follows.
+// domainsField begins the names of the fields of nodesKey that hold the hashes of the nodes'
+// domains. The node's epoch follows.
 const domainsField = "domains "
 
 // SetDomains changes Config.Domains.
@@ -12,8 +12,8 @@ func (n *Node) SetDomains(hash string) {
 	n.hurry()
 }
 
-// compareDomains logs that other nodes serve other domains, if they have for as long as a lease: an
-// operator cannot change the list of all nodes at the same moment.
+// compareDomains logs that other nodes serve other domains, once they have done so for as long as a
+// lease: an operator cannot change the lists of all nodes at the same moment.
 func (n *Node) compareDomains() {
 	l, differ := &n.lease, n.members.Load().differ
 	switch names := strings.Join(differ, ", "); {

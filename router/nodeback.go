@@ -8,13 +8,13 @@ import (
 	"roost/session"
 )
 
-// A resource whose node has died may come back, on whatever node, while its contacts are told that
-// it has left. They may have had its presence before that: it is announced again, so that it is the
-// last. Nodes of contacts ask, too, because what they are sent by different nodes has no order.
-// What is in memory may be outdated, so the directory is asked.
+// A resource whose node has died may come back, on any node, while its contacts are being told that
+// it has left. They may get its new presence before that, so it is announced again, to be the last
+// that they get. The contacts' nodes also ask for that, because what different nodes send them has
+// no order. They ask the directory, because what they have in memory may be outdated.
 
-// askBack is called after contacts were told that resources have left with their node. It has those
-// that are back announced again.
+// askBack is called after contacts were told that resources have left with their node. It makes
+// the nodes of those that are back announce them again.
 func (r *Router) askBack(left []jid.JID) {
 	if r.nodes == nil || len(left) == 0 {
 		return
@@ -35,23 +35,23 @@ func (r *Router) askBack(left []jid.JID) {
 	}
 }
 
-// backQueue has the resources that askBack is to be called for. After the death of a node there are
-// thousands at once, and the goroutines that handle what other nodes send must not wait for each: a
-// worker asks for all that have come meanwhile together.
+// backQueue holds the resources for which askBack has to be called. After the death of a node there
+// are thousands at once, and the goroutines that handle what other nodes send must not wait for each
+// one: a worker asks for many together, including those that were added while it waited.
 type backQueue struct {
 	mu     sync.Mutex
 	all    []jid.JID
 	asking bool
 }
 
-// maxBack limits the resources in the queue: some 10 MB. maxAskedBack is how many are asked for at
-// once.
+// maxBack limits the number of resources in the queue, to some 10 MB. maxAskedBack is how many are
+// asked for at once.
 const (
 	maxBack      = 100_000
 	maxAskedBack = 500
 )
 
-// askBackSoon has askBack called for a resource. If very many wait, it waits itself.
+// askBackSoon makes a worker call askBack for a resource, or calls it itself if the queue is full.
 func (r *Router) askBackSoon(from jid.JID) {
 	q := &r.back
 	q.mu.Lock()

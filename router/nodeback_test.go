@@ -14,7 +14,7 @@ import (
 	"roost/router"
 )
 
-// slowNodes has questions to the directory wait.
+// slowNodes makes requests to the directory wait.
 type slowNodes struct {
 	*memnodes.Node
 	goOn chan struct{}

@@ -15,16 +15,18 @@ import (
 )
 
 // Other nodes may change a roster while a session of the account is saved. So the version of the
-// roster that its client has is saved with it. When the session is back, on whatever node, what has
-// changed since is read from the store and pushed: nobody needs to remember it. What a node had not
-// been told yet when it read the version, it may have from those who remember (nodemissed.go).
+// roster that its client has is saved with the session. When the session is back, on any node, what
+// has changed since that version is read from the store and pushed: no node needs to remember it.
+// Changes of which a node had not been told yet when it read the version are not among these; other
+// nodes may remember them (nodemissed.go).
 
-// rosterKept is the version of the roster that the client of a session has that was saved, until it
+// rosterKept is the version of the roster that the client of a saved session has, until the client
 // was sent what has changed since.
 var rosterKept = session.NewSlot[int64]()
 
-// BeforeSave is called before sessions are saved, and before they refuse stanzas: their clients get
-// later changes of their rosters. On a server that is alone nobody changes rosters while it is stopped.
+// BeforeSave is called before sessions are saved, while they still accept stanzas, so that they get
+// later changes of their rosters. Without a cluster it does nothing, because nobody changes rosters
+// while the server is stopped.
 func (r *Router) BeforeSave(ctx context.Context, all []*session.Session) error {
 	if r.nodes == nil {
 		return nil
@@ -84,15 +86,15 @@ func (r *Router) restoreVersion(s *session.Session, data []byte) error {
 	return nil
 }
 
-// learnKept has the client of a session that has come here learn what has changed in its roster, if
-// the session was saved before, or was about to be. Only a worker for writes may call it.
+// learnKept pushes to the client of a session that has come here what has changed in its roster, now
+// or later, if the session was saved before, or was about to be. Only a worker for writes may call it.
 func (r *Router) learnKept(s *session.Session) {
 	if rosterKept.Get(s) != nil {
 		r.tryToLearn(keptChange(s))
 	}
 }
 
-// keptChange is what the client of a session learns.
+// keptChange returns the change that stands for all that a session's client has missed.
 func keptChange(s *session.Session) missedChange {
 	return missedChange{rosterChange: rosterChange{account: strings.Clone(s.BareJID())}, saved: true}
 }
@@ -100,8 +102,9 @@ func keptChange(s *session.Session) missedChange {
 // versionBatch is how many versions are read at once.
 const versionBatch = 1000
 
-// learnSaved has the clients of sessions that this node has restored learn what has changed in their
-// rosters: there may be very many, and for most of them nothing has.
+// learnSaved pushes to the clients of the sessions that this node has restored what has changed in
+// their rosters. There may be very many sessions, and most rosters have not changed, so it compares
+// the versions first, many at a time.
 func (r *Router) learnSaved() {
 	if r.nodes == nil {
 		return
@@ -133,7 +136,7 @@ func (r *Router) learnSavedOf(some []*session.Session) {
 	}
 	versions, err := r.rosterVersions(r.ctx, owners)
 	if err != nil {
-		r.nodesFailed("rosters that other nodes may have changed could not be read, they are read later", err)
+		r.nodesFailed("rosters that other nodes may have changed could not be read, and will be read later", err)
 	}
 	for _, s := range some {
 		kept := rosterKept.Get(s)
@@ -187,8 +190,8 @@ func (r *Router) pushSaved(t *session.Turn, owner jid.JID) error {
 	return nil
 }
 
-// changesSince returns what has changed in a roster after a version. If that is too old, it does not
-// return what was removed, which is not known any more.
+// changesSince returns what has changed in a roster since a version. If the version is too old, it
+// does not return removed items, because the store no longer knows all of them.
 func (r *Router) changesSince(owner jid.JID, since int64) ([]store.RosterChange, error) {
 	changes, _, known, err := r.config().Store.RosterChanges(r.ctx, owner, since)
 	if err != nil || known {

@@ -12,7 +12,7 @@ import (
 	"roost/store"
 )
 
-// changeWhileSaved has romeo's phone request his roster and its session be saved. Then a client on
+// changeWhileSaved makes romeo's phone request his roster, and saves its session. Then a client on
 // another node removes nurse and adds friar, and that node dies: nobody remembers it.
 func (n *savedNodes) changeWhileSaved(changes ...string) {
 	n.t.Helper()

@@ -138,7 +138,7 @@ func (r *Router) catchUpWith(x rosterChange) {
 	r.tryToLearn(missedChange{rosterChange: x})
 }
 
-// tryToLearn has the clients learn of a change, now or later.
+// tryToLearn tells the clients of a change, now or later.
 func (r *Router) tryToLearn(m missedChange) {
 	if r.unlearned.waiting() { // then this one would wait in vain, and with it what else the node is told
 		r.learnLater(m)

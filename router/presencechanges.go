@@ -11,9 +11,9 @@ import (
 // changeClock is a logical clock that tells whether a resource has changed its presence
 // since a client became inactive. It advances when a client becomes inactive, if presence
 // was held since it last advanced, so a change before that moment has a smaller number than a
-// change after it. The rate at which it advances is limited by the size of the numbers. A
-// change with the number of the client counts as later: at worst, this sends presence that the
-// client already has.
+// change after it. The rate at which it advances is limited, so that the numbers suffice. A
+// change with the same number as the client counts as later: at worst, this sends presence that
+// the client already has.
 type changeClock struct {
 	ticks atomic.Uint32
 	used  atomic.Bool // presence was held at this time

@@ -65,8 +65,8 @@ type faultCluster struct {
 // fault, traffic flows between all pairs again, and each message that was acknowledged to its
 // sender has arrived or was returned with an error, chat messages only if the store was out of reach.
 // Only with a node that was killed may messages be lost, and neither with --durable nor when they are
-// in the store. Only if the client has not acknowledged it, or if a node has died, does a message
-// come twice, or is returned although its recipient has it. While sessions stay where they
+// in the store. Only if the client has not acknowledged it, or if a node has died, may a message
+// come twice, or be returned although its recipient has it. While sessions stay where they
 // are, messages of one client to one address arrive in order.
 func TestClusterFaults(t *testing.T) {
 	t.Run("engines", func(t *testing.T) {

@@ -50,8 +50,8 @@ func TestForgetDeleted(t *testing.T) {
 	})
 }
 
-// TestForgetInvitations: a running server forgets invitations that ended a day ago, without anybody
-// who makes another one. Bug: it knew forever who had been invited last.
+// TestForgetInvitations: a running server forgets invitations that ended a day ago, even if
+// nobody creates another one. Bug: it knew forever who had been invited last.
 func TestForgetInvitations(t *testing.T) {
 	tick := ticks(t, forgetEvery)
 	s := startServer(t, nil)

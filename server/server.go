@@ -167,7 +167,7 @@ func (s *Server) start(ctx context.Context, secret []byte, location store.Locati
 	return nil
 }
 
-// runInBackground starts the work that goes on until the server stops.
+// runInBackground starts the work that continues until the server stops.
 func (s *Server) runInBackground() {
 	s.runACME()
 	s.updateOutage()

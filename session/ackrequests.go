@@ -71,7 +71,7 @@ func (p *paced) add(s *Session) bool {
 	return true
 }
 
-// soon has the next check come in time for a Config.AckInterval that has changed.
+// soon schedules the next check for a Config.AckInterval that has changed.
 func (p *paced) soon() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -128,8 +128,8 @@ func (a *awaited) arm() {
 	}
 }
 
-// interval is the time between two checks. There are some without Config.AckTimeout, too: it
-// may get one, and sessions that have ended must leave the list.
+// interval is the time between two checks. The list is also checked if Config.AckTimeout is off,
+// because it may be set later, and because sessions that have ended must leave the list.
 func (a *awaited) interval() time.Duration {
 	if timeout := a.m.config().AckTimeout; timeout > 0 {
 		return max(timeout/8, 10*time.Millisecond)
@@ -137,7 +137,7 @@ func (a *awaited) interval() time.Duration {
 	return time.Minute
 }
 
-// soon has the next check come in time for a Config.AckTimeout that has changed.
+// soon schedules the next check for a Config.AckTimeout that has changed.
 func (a *awaited) soon() {
 	a.mu.Lock()
 	defer a.mu.Unlock()

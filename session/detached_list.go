@@ -84,8 +84,8 @@ func (l *detachedList) add(s *Session, x *coldState) {
 	}
 }
 
-// soon has the next check look at all sessions on the list, because they may wait for less time
-// than before: from now on, or, if one has a connection, after it is lost.
+// soon makes the next check look at all sessions on the list, because their time has become
+// shorter. It begins now, or, for a session that has a connection again, when that is lost.
 func (l *detachedList) soon() {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -368,7 +368,7 @@ func TestBrokenLoginLog(t *testing.T) {
 		log.Reset()
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		if got := log.String(); got != "level=INFO msg=\"more logins met errors of the server than are logged\" lines=30\n" {
+		if got := log.String(); got != "level=INFO msg=\"more logins met server errors than are logged\" lines=30\n" {
 			t.Errorf("after a minute: %s", got)
 		}
 	})

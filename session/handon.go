@@ -189,10 +189,10 @@ func (s *Session) MustAckStored(limit int) bool {
 	return q != nil && q.stored > 0 && q.bytes() >= limit
 }
 
-// MustAck reports whether the client has to acknowledge stanzas before it is sent what can
-// wait, see OnAcked: because a queue that exceeds its limits ends the session. It does if limit
-// or more bytes are unacknowledged, or half of Config.Unacked, or half of its share while all
-// clients together exceed Config.UnackedMemory. Any goroutine may call it.
+// MustAck reports whether the client has to acknowledge stanzas before it is sent what can wait
+// (see OnAcked), because a queue that exceeds its limits ends the session. That is so if limit or
+// more bytes are unacknowledged, or half of Config.Unacked, or half of the client's share while
+// all clients together exceed Config.UnackedMemory. Any goroutine may call it.
 func (s *Session) MustAck(limit int) bool {
 	if !s.has(flagManaged) {
 		return false

@@ -21,7 +21,7 @@ type loginLog struct {
 
 func newLoginLog(log *slog.Logger) loginLog {
 	return loginLog{log, loglimit.New(log, "more logins failed than are logged"),
-		loglimit.New(log, "more logins met errors of the server than are logged")}
+		loglimit.New(log, "more logins met server errors than are logged")}
 }
 
 func (l *loginLog) close() {
@@ -42,7 +42,7 @@ func (l *loginLog) failed(account, mechanism, reason, network string) {
 	l.log.Info("login failed", "jid", account, "mechanism", mechanism, "reason", reason, "network", network)
 }
 
-// fault logs what the login of an account lacks because of an error of the server.
+// fault logs an error of the server because of which the login of an account lacks something.
 func (l *loginLog) fault(lacks, account string, err error) {
 	if l.errors.Allow() {
 		l.log.Error(lacks, "jid", account, "err", err)

@@ -32,8 +32,8 @@ type Keep struct {
 	// Event returns the last account event that was processed.
 	Event func() int64
 
-	// Before is called before some of the sessions are written, until it returns an error. nil:
-	// nothing is called.
+	// Before is called with some of the sessions before they are written, while they still take
+	// stanzas. After an error it is not called again. It may be nil.
 	Before func(ctx context.Context, all []*Session) error
 
 	// Each makes each session a unit of its own, so that another node can take it.

@@ -143,7 +143,7 @@ func (w *suspension) fill(ctx context.Context, b *suspendedBlock, left []*Sessio
 	return left
 }
 
-// beforeBatch is for how many sessions Keep.Before is called at once.
+// beforeBatch is the number of sessions for which Keep.Before is called at once.
 var beforeBatch = 1000 // only tests change it
 
 // prepare calls Keep.Before if it was not called for the first of these sessions, and none of them

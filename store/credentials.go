@@ -35,8 +35,8 @@ const (
 // https://www.rfc-editor.org/rfc/rfc4616#section-2).
 const MaxPassword = 1023
 
-// PasswordError is why a password cannot be used, as the rest of a sentence that begins with "the
-// password". It has no part of the password.
+// PasswordError says why a password cannot be used. It is the rest of a sentence that begins with
+// "the password", and contains no part of the password.
 type PasswordError string
 
 func (e PasswordError) Error() string { return "the password " + string(e) }
@@ -47,7 +47,7 @@ func (e PasswordError) Error() string { return "the password " + string(e) }
 const (
 	errEmpty      PasswordError = "is empty"
 	errNotUTF8    PasswordError = "is not in UTF-8"
-	errNewer      PasswordError = "has an emoji or another character that is too new: passwords can have the characters of Unicode 3.2 (RFC 4013)"
+	errNewer      PasswordError = "has an emoji or another character that is too new: passwords can only have characters of Unicode 3.2 (RFC 4013)"
 	errProhibited PasswordError = "has a control character, or another one that passwords cannot have (RFC 4013)"
 	errDirection  PasswordError = "has letters that are written from right to left, and does not begin and end with one, or also has letters that are written from left to right (RFC 4013)"
 )
@@ -134,8 +134,8 @@ func NewCredentials(password string, iterations int) (Credentials, error) {
 	return MovedCredentials(password, iterations)
 }
 
-// MovedCredentials is NewCredentials for the password of an account of another server. It may
-// be one that no account gets here, see presented.
+// MovedCredentials is NewCredentials for the password of an account that moves here from another
+// server. It accepts more passwords, see presented.
 func MovedCredentials(password string, iterations int) (c Credentials, err error) {
 	if iterations == 0 {
 		iterations = DefaultIterations
@@ -181,7 +181,7 @@ func CheckPassword(password string) error {
 	return err
 }
 
-// presented is SASLprep for passwords with which somebody logs in. [RFC 4616 section 2]: they "are to
+// presented is SASLprep for passwords with which clients log in. [RFC 4616 section 2]: they "are to
 // be treated as "query" strings […] and hence unassigned code points are allowed to appear in their
 // prepared output." Accounts of other servers may have such passwords.
 //

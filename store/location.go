@@ -48,9 +48,9 @@ type Local interface {
 
 // Shareable is a Location whose store servers on several machines can use at the same time.
 type Shareable interface {
-	// Identity identifies the store, which must exist: it is the same text whatever URL leads to
-	// the store, and for a standby that replaces it, and another one for all other stores. It is
-	// "" if the store does not tell.
+	// Identity returns a text that identifies the store, which must exist. It is the same for
+	// every URL of the store, and for a standby that replaces it, and different for every other
+	// store. It is "" if the store does not reveal it.
 	Identity(ctx context.Context) (string, error)
 }
 

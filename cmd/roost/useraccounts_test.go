@@ -31,7 +31,7 @@ var userSteps = []userStep{
 	{"secret", "add Juliet@localhost --password-stdin", 0, `^added juliet@localhost\n$`},
 	{"secret", "add juliet@localhost --password-stdin", cli.ExitFailure, `^roost: juliet@localhost exists already: change its password with: .*user passwd juliet@localhost --data DIR\n$`},
 	{"", "add romeo@localhost --password-stdin", cli.ExitFailure, `^roost: the password is empty\n$`},
-	{"\U0001f511", "add romeo@localhost --password-stdin", cli.ExitFailure, `^roost: the password has an emoji or another character that is too new: passwords can have the characters of Unicode 3.2 \(RFC 4013\)\n$`},
+	{"\U0001f511", "add romeo@localhost --password-stdin", cli.ExitFailure, `^roost: the password has an emoji or another character that is too new: passwords can only have characters of Unicode 3.2 \(RFC 4013\)\n$`},
 	{"a\xff", "add romeo@localhost --password-stdin", cli.ExitFailure, `^roost: the password is not in UTF-8\n$`},
 	{strings.Repeat("x", 1024), "add romeo@localhost --password-stdin", cli.ExitFailure, `^roost: the password is longer than 1023 bytes\n$`},
 	{"secret", "add romeo@example.com --password-stdin", cli.ExitFailure, `^roost: romeo@example.com not added: its domain is not served \(served: localhost\); add --domain example.com to roost serve, or use --any-domain\n$`},

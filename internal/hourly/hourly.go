@@ -1,5 +1,5 @@
-// Package hourly limits how often in an hour each of many keys, such as networks or accounts,
-// may do something. Only keys that have done it recently take memory, and that is limited.
+// Package hourly limits events per hour for each of many keys, such as networks or accounts.
+// Only keys with recent events take memory, and that is limited.
 package hourly
 
 import (

@@ -68,8 +68,8 @@ func (w *Writer) Write(p []byte) (n int, err error) {
 	return n, err
 }
 
-// Reader reads in steps. After each, it rests three times as long as it took to read it and to do
-// with it what its caller does.
+// Reader reads in steps. After each step, it rests three times as long as the step took, which
+// includes what its caller does with the bytes.
 type Reader struct {
 	ctx   context.Context
 	r     io.Reader
@@ -99,8 +99,8 @@ func (r *Reader) Read(p []byte) (n int, err error) {
 	return n, err
 }
 
-// Reserve has the file system reserve the space for size bytes of an empty file. Without it, each
-// commit of other programs on the same disk would wait for what was written to the file before.
+// Reserve makes the file system reserve the space for size bytes of an empty file. Otherwise, each
+// commit of another program on the same disk would wait for what was written to the file before it.
 func Reserve(f *os.File, size int64) {
 	// Not every file system can do this, and nothing depends on it.
 	_ = unix.Fallocate(int(f.Fd()), unix.FALLOC_FL_KEEP_SIZE, 0, size)
@@ -125,8 +125,8 @@ func Sync(f *os.File, dirty int64, hurry func() bool) error {
 	return unix.Fdatasync(int(f.Fd()))
 }
 
-// syncBytes is about how much Sync writes between two rests, if it is everywhere in the file: few
-// enough for those who commit meanwhile.
+// syncBytes is about how many bytes Sync writes between two rests, if the dirty ones are spread over
+// the file: few enough not to delay the commits of others.
 const syncBytes = 256 << 10
 
 // maxRest limits a rest of Sync, during which it does not ask whether to hurry.

@@ -8,9 +8,9 @@ import (
 
 var _ store.Shareable = location{}
 
-// A database is identified by the system identifier of the server, which initdb chooses and
-// standbys have, too, and by the number of the database. The tables are in a schema of it. By
-// default, every user may read these.
+// A store is identified by the system identifier of the server, which initdb chooses and standbys
+// share, by the OID of the database, and by the name of the schema that has the tables. By default,
+// every user may read all of these.
 const (
 	sqlIdentity = `SELECT d.oid::text || ' ' || coalesce(current_schema(), ''), has_function_privilege('pg_control_system()', 'EXECUTE')
 		FROM pg_database AS d WHERE d.datname = current_database()`

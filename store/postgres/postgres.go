@@ -67,8 +67,8 @@ type Config struct {
 	// lock of servers, while it does not write. Default 10 seconds.
 	ClaimInterval time.Duration
 
-	// CheckAfter is how long the writer's connection may have been idle without being checked
-	// before it is used. Default 1 second.
+	// CheckAfter is how long the writer's connection may be idle: after more time, it is
+	// checked before it is used again. Default 1 second.
 	CheckAfter time.Duration
 
 	// WatchInterval is the interval at which Watch looks for events that it was not

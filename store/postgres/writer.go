@@ -279,8 +279,8 @@ func (one *write) read(results pgx.BatchResults) error {
 	})
 }
 
-// check gives up a connection that was lost while there was nothing to write, such as by a restart
-// of the database. A write would find out, but not whether it has happened.
+// check closes a connection that was lost while there was nothing to write, for example by a restart
+// of the database. A write on it would fail, too, but then it is unknown whether it was committed.
 func (w *writer) check(ctx context.Context) {
 	if w.c == nil || time.Since(w.used) < w.s.cfg.CheckAfter {
 		return

@@ -17,10 +17,10 @@ import (
 // database file. By default, SQLite does that in a commit, every thousand pages. Here,
 // when the log has grown to Config.LogBytes, a goroutine with its own connection moves
 // most of it to the database on the disk while the writer continues. Then the writer moves
-// the little that was added in the meantime and has the log start over, which needs a moment
-// without readers of old pages. So the size of the log is limited to a small multiple of LogBytes (beyond that,
-// the writer waits for the goroutine), and a page that changes often is moved once for
-// many commits. If another process reads old pages for long, such as roost backup, the log
+// the little that was added in the meantime and makes the log start over, which needs a moment
+// without readers of old pages. So the size of the log is limited to a small multiple of LogBytes
+// (beyond that, the writer waits for the goroutine), and a page that changes often is moved once
+// for many commits. If another process reads old pages for long, such as roost backup, the log
 // grows until that process has finished; the writer tries again each time the log has grown
 // by half of LogBytes, but waits only once for the same reader.
 //
@@ -74,7 +74,7 @@ func (s *Store) startCheckpoints(c *conn) {
 	})
 }
 
-// maxPasses limits how often the log is moved before the writer has it start over.
+// maxPasses limits how often the log is moved before the writer makes it start over.
 const maxPasses = 8
 
 // moveAll moves what it can of the log to the database on the disk, until little was added
@@ -118,7 +118,7 @@ type logState struct {
 const logPageBytes = 4096 + 24
 
 // checkpointLog executes a checkpoint: PASSIVE moves what it can of the log into the database;
-// RESTART moves all of it, and has the next commit write at the beginning of the log; TRUNCATE
+// RESTART moves all of it, and makes the next commit write at the beginning of the log; TRUNCATE
 // truncates the file, too; NOOP only returns the state. If an error persists, commits get it, too.
 func checkpointLog(c *conn, mode string) (l logState) {
 	l.busy = true // unless SQLite says something else
@@ -179,7 +179,7 @@ func (s *Store) waitCheckpoint() {
 	}
 }
 
-// restartLog has the log start over.
+// restartLog makes the log start over.
 func (s *Store) restartLog(c *conn) {
 	s.resetLog(c, "RESTART")
 	// On a full disk, other processes would take the space.
@@ -190,7 +190,7 @@ func (s *Store) restartLog(c *conn) {
 	}
 }
 
-// truncateLog has the log start over, and truncates it. On a full disk, the log keeps its space:
+// truncateLog makes the log start over, and truncates it. On a full disk, the log keeps its space:
 // other processes would take it.
 func (s *Store) truncateLog(c *conn) {
 	if s.reserve.deletesOnly {
@@ -200,7 +200,7 @@ func (s *Store) truncateLog(c *conn) {
 	}
 }
 
-// resetLog has the log start over, unless old pages are being read for long, and sets the size
+// resetLog makes the log start over, unless old pages are being read for long, and sets the size
 // for the next attempt.
 func (s *Store) resetLog(c *conn, mode string) {
 	c.SetBusyTimeout(resetWait)
