@@ -105,7 +105,7 @@ func TestGrace(t *testing.T) {
 	script := func(op, target string) string {
 		t.Helper()
 		r, err := client.Do(t.Context(), client.B().Eval().Script(nodesText).Numkeys(1).Key(nodesKey).
-			Arg(op, "b", "2", fmt.Sprint(lease.Milliseconds()), "gen", target, "shared").Build()).ToArray()
+			Arg(op, "b", "2", fmt.Sprint(lease.Milliseconds()), "gen", target, "shared", "", "").Build()).ToArray()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -146,7 +146,7 @@ func TestDataLostTwice(t *testing.T) {
 	gens := map[string]string{"1": "first", "2": "first"}
 	renew := func(epoch, want string) {
 		t.Helper()
-		r, err := client.Do(t.Context(), client.B().Eval().Script(nodesText).Numkeys(1).Key(nodesKey).Arg("renew", "node"+epoch, epoch, "10000", gens[epoch], "0", "shared").Build()).ToArray()
+		r, err := client.Do(t.Context(), client.B().Eval().Script(nodesText).Numkeys(1).Key(nodesKey).Arg("renew", "node"+epoch, epoch, "10000", gens[epoch], "0", "shared", "", "").Build()).ToArray()
 		if err != nil {
 			t.Fatal(err)
 		}
