@@ -27,8 +27,8 @@ import (
 // The file of the log keeps its space when the log starts over. All commits would wait while the
 // file system frees it, for tens of milliseconds, and a commit that makes a file longer takes
 // twice as long as one that overwrites it. Only what is more than keptLogs times LogBytes
-// is given back, in steps. What the file keeps may be older than the database: after an account
-// was deleted, it is truncated (upkeep.go).
+// is given back, in steps. What the file keeps may be older than the database, so it is truncated
+// when an account was deleted, and from time to time (upkeep.go).
 
 // resetWait is how long the writer waits for readers when the log is to start over.
 const resetWait = 50 * time.Millisecond
@@ -195,14 +195,14 @@ func (s *Store) restartLog(c *conn) {
 func (s *Store) truncateLog(c *conn) {
 	if s.reserve.deletesOnly {
 		s.resetLog(c, "RESTART")
-	} else {
-		s.resetLog(c, "TRUNCATE")
+	} else if s.resetLog(c, "TRUNCATE") {
+		s.upkeep.truncated = time.Now()
 	}
 }
 
 // resetLog makes the log start over, unless old pages are being read for long, and sets the size
-// for the next attempt.
-func (s *Store) resetLog(c *conn, mode string) {
+// for the next attempt. It reports whether the log starts over.
+func (s *Store) resetLog(c *conn, mode string) (ok bool) {
 	c.SetBusyTimeout(resetWait)
 	l := checkpointLog(c, mode)
 	c.SetBusyTimeout(s.cfg.BusyTimeout)
@@ -211,6 +211,7 @@ func (s *Store) resetLog(c *conn, mode string) {
 	if k.stuck, k.next = -1, s.cfg.LogBytes; l.busy {
 		k.stuck, k.next = k.moved, max(s.cfg.LogBytes, l.size+s.cfg.LogBytes/2)
 	}
+	return !l.busy
 }
 
 func (s *Store) logPath() string { return s.cfg.Path + "-wal" }

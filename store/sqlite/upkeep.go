@@ -13,7 +13,8 @@ import (
 //   - It returns free pages to the file system (incremental vacuum). It keeps some for
 //     the next writes.
 //   - After an account was deleted, it has the log moved into the database and truncates
-//     it, because the log has older versions of the pages.
+//     it, because the log has older versions of the pages. Every ten minutes it does so in any
+//     case: for what else was deleted, and for what other processes have deleted or left.
 //   - It restores the reserve for a full disk, see reserve.go.
 //
 // Timers run only while there is something to do, except the one that checks the reserve
@@ -28,6 +29,9 @@ const (
 	// retryStep is the delay before the next attempt after a failed one.
 	retryStep = 5 * time.Second
 
+	// logLife is how long the file of the log keeps what was written to it, about.
+	logLife = 10 * time.Minute
+
 	// vacuumPages is the number of pages that a step returns.
 	vacuumPages = 64
 	// keepPages is the number of free pages to keep. A vacuum starts when there are
@@ -40,6 +44,8 @@ type upkeep struct {
 	timer     *time.Timer // for the next step; nil if there is nothing to do
 	vacuuming bool        // there were too many free pages
 	scrub     bool        // the log may contain deleted data
+	truncated time.Time   // when the log was truncated last
+	commits   int64       // at the last call of limitLife
 	stepped   func()      // for tests: called after each step; set before the first write
 }
 
@@ -133,6 +139,20 @@ func (s *Store) cutLog(c *conn) {
 	}
 }
 
+// limitLife has the log truncated if it was not for logLife. It is called from time to time.
+func (s *Store) limitLife(now time.Time) {
+	u, size, commits := &s.upkeep, s.logFileSize(), s.commits.Load()
+	idle := commits == u.commits
+	u.commits = commits
+	switch {
+	case size == 0, now.Sub(u.truncated) < logLife:
+	case size > keptLogs*s.cfg.LogBytes && !idle: // restartLog gives its space back in steps
+	default:
+		u.scrub = true
+		u.in(firstStep)
+	}
+}
+
 // noteDeleted is called after each commit and schedules a step if something was deleted.
 func (s *Store) noteDeleted(c *conn) {
 	if c.scrub {
@@ -147,10 +167,14 @@ func (s *Store) noteDeleted(c *conn) {
 // lastStep runs before the writer ends, so that data deleted by a command is not left in
 // the log when the command ends and a server still has the database open.
 func (s *Store) lastStep(c *conn) {
+	s.stopCheckpoints() // one of them would prevent it
 	for range 10 {
 		if !s.upkeep.scrub || s.logFileSize() == 0 {
 			return
 		}
 		s.truncateLog(c) // waits for readers of old pages
+		if s.logFileSize() > 0 {
+			<-time.After(resetWait) // but not for a checkpoint of another process
+		}
 	}
 }

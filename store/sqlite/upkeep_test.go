@@ -169,6 +169,57 @@ func TestShrinksOld(t *testing.T) {
 	}
 }
 
+// TestLogLife: what was written to the log is not left in its file for long, whoever wrote it,
+// unless a large file gives its space back in steps while there are writes.
+func TestLogLife(t *testing.T) {
+	s := openTest(t, Config{LogBytes: 64 << 10})
+	steps := stepped(t, s)
+	if err := s.CreateAccount(t.Context(), store.Account{JID: juliet}); err != nil {
+		t.Fatal(err)
+	}
+	at := func(age time.Duration) (scrub bool) {
+		if err := s.write(t.Context(), "Test", "life", noSavepoint|noTx, func(*conn) error {
+			now := time.Now()
+			s.upkeep.truncated = now.Add(-age)
+			s.limitLife(now)
+			scrub = s.upkeep.scrub
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		return scrub
+	}
+	if at(logLife - time.Second) {
+		t.Error("the log is to be truncated too early")
+	}
+	if !at(logLife) {
+		t.Error("the log is not to be truncated")
+	}
+	until(t, steps, "the log to be truncated", func() bool { return s.logFileSize() == 0 })
+	if at(logLife) {
+		t.Error("an empty log is to be truncated")
+	}
+
+	old, err := connectFor(s.cfg.Path, sqlite.OpenReadWrite)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = old.Close() }()
+	if err := sqlitex.ExecuteTransient(old, "BEGIN", nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := queryInt(old, "SELECT count(*) FROM account"); err != nil {
+		t.Fatal(err)
+	}
+	fillMailbox(t, s, juliet, 10, 100_000)
+	if at(logLife) {
+		t.Error("a large log is to be truncated at once, although there are writes")
+	}
+	if !at(logLife) {
+		t.Error("a large log is not to be truncated, although there are no writes")
+	}
+}
+
 // TestDeletedText: the files contain no data of a deleted account, neither what it had at
 // the end nor what was deleted before: soon after a server deleted it, and when a command
 // that deleted it while a server was running has ended.

@@ -162,8 +162,9 @@ func (s *Store) startWriter(c *conn) {
 			case <-s.upkeep.due():
 				s.step(c)
 				continue
-			case <-check.C:
+			case now := <-check.C:
 				s.keepReserve()
+				s.limitLife(now)
 				continue
 			}
 			switch {
