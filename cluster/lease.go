@@ -70,7 +70,7 @@ var errNameTaken = errors.New("each node needs a name of its own: stop the other
 var ErrDiffers = errors.New("the other nodes are configured differently")
 
 // ErrOtherDatabase is the error of a node whose Config.Database is not that of the others.
-var ErrOtherDatabase = errors.New("the other nodes use another database: give all of them the same --store")
+var ErrOtherDatabase = errors.New("the other nodes use another database: give all of them the same --store, or stop all of them once if it was replaced")
 
 // joinFirst makes this node one of the cluster.
 func (n *Node) joinFirst(ctx context.Context) error {

@@ -137,13 +137,14 @@ func (r *Router) learnSavedOf(some []*session.Session) {
 	versions, err := r.rosterVersions(r.ctx, owners)
 	if err != nil {
 		r.nodesFailed("rosters that other nodes may have changed could not be read, and will be read later", err)
+		again := slices.Clone(some)
+		r.retryLater(func() { r.learnSavedOf(again) })
+		return
 	}
 	for _, s := range some {
 		kept := rosterKept.Get(s)
 		switch m := keptChange(s); {
-		case kept == nil: // it was pushed with that of another session of the account
-		case err != nil:
-			r.learnLater(m)
+		case kept == nil: // it was pushed with that of another session of the account, or its client was told
 		case versions[m.account] == *kept:
 			rosterKept.Drop(s)
 		default:

@@ -29,8 +29,12 @@ func Rest(ctx context.Context, f *os.File, start time.Time) error {
 	return rest(ctx, start)
 }
 
+// restLimit limits a rest after a step that took very long, such as on a disk that hung: while a
+// database is copied, its log grows.
+const restLimit = 10 * time.Second
+
 func rest(ctx context.Context, start time.Time) error {
-	timer := time.NewTimer(share * time.Since(start))
+	timer := time.NewTimer(min(share*time.Since(start), restLimit))
 	defer timer.Stop()
 	select {
 	case <-timer.C:
@@ -103,7 +107,9 @@ func (r *Reader) Read(p []byte) (n int, err error) {
 // commit of another program on the same disk would wait for what was written to the file before it.
 func Reserve(f *os.File, size int64) {
 	// Not every file system can do this, and nothing depends on it.
-	_ = unix.Fallocate(int(f.Fd()), unix.FALLOC_FL_KEEP_SIZE, 0, size)
+	if unix.Fallocate(int(f.Fd()), unix.FALLOC_FL_KEEP_SIZE, 0, size) != nil {
+		_ = f.Truncate(0) // gives back what was reserved before the disk was full
+	}
 }
 
 // Sync moves what was written anywhere in f, about dirty bytes, to the disk: in parts of the file
