@@ -291,11 +291,14 @@ func (m *deliveryModel) connEnded() {
 }
 
 // killed is called when the server has been killed and all that it had sent was received.
-// Before that, the store had the messages with these IDs.
-func (m *deliveryModel) killed(stored map[string]bool, looked int) {
+// Before that, the store had the messages with these IDs. If sessions may have been saved, the next
+// server may have those that can be resumed.
+func (m *deliveryModel) killed(stored map[string]bool, looked int, saved bool) {
 	for _, c := range m.clients {
 		for _, s := range c.sessions {
-			m.sessionEnded(s, false)
+			if !saved || !s.managed {
+				m.sessionEnded(s, false)
+			}
 		}
 	}
 	m.each(func(x *modelMessage) {

@@ -70,6 +70,7 @@ func (m *deliveryModel) disturb() {
 		return
 	}
 	looked, stored := m.look()
+	saved := false // sessions may have been, before the server is killed
 	choice := m.random.IntN(10)
 	if m.disturbed < 2 { // each run has at least a planned stop and a kill
 		choice = [...]int{9, 0}[m.disturbed]
@@ -91,6 +92,7 @@ func (m *deliveryModel) disturb() {
 			m.wait("some connections to end", func() bool { return m.conns <= left })
 			if m.kill() {
 				m.counts.killedStops++
+				saved = true
 				break
 			}
 		} else {
@@ -102,13 +104,14 @@ func (m *deliveryModel) disturb() {
 			_, _ = m.launch(m.random.IntN(2) == 0)
 			m.kill()
 			m.counts.kills++
+			saved = true
 			break
 		}
 		m.start()
 		return
 	}
 	m.mu.Lock()
-	m.killed(stored, looked)
+	m.killed(stored, looked, saved)
 	m.mu.Unlock()
 	m.start()
 }
