@@ -181,7 +181,7 @@ func (s *Store) waitCheckpoint() {
 
 // restartLog makes the log start over.
 func (s *Store) restartLog(c *conn) {
-	s.resetLog(c, "RESTART")
+	s.resetLog(c, "RESTART", resetWait)
 	// On a full disk, other processes would take the space.
 	if size, keep := s.logFileSize(), keptLogs*s.cfg.LogBytes; size > keep && !s.reserve.deletesOnly {
 		// A large file, which readers of old pages have caused, is truncated by the next
@@ -191,19 +191,19 @@ func (s *Store) restartLog(c *conn) {
 }
 
 // truncateLog makes the log start over, and truncates it. On a full disk, the log keeps its space:
-// other processes would take it.
-func (s *Store) truncateLog(c *conn) {
+// other processes would take it. wait is how long it waits for readers.
+func (s *Store) truncateLog(c *conn, wait time.Duration) {
 	if s.reserve.deletesOnly {
-		s.resetLog(c, "RESTART")
-	} else if s.resetLog(c, "TRUNCATE") {
+		s.resetLog(c, "RESTART", wait)
+	} else if s.resetLog(c, "TRUNCATE", wait) {
 		s.upkeep.truncated = time.Now()
 	}
 }
 
-// resetLog makes the log start over, unless old pages are being read for long, and sets the size
-// for the next attempt. It reports whether the log starts over.
-func (s *Store) resetLog(c *conn, mode string) (ok bool) {
-	c.SetBusyTimeout(resetWait)
+// resetLog makes the log start over, unless old pages are being read for longer than wait, and sets
+// the size for the next attempt. It reports whether the log starts over.
+func (s *Store) resetLog(c *conn, mode string, wait time.Duration) (ok bool) {
+	c.SetBusyTimeout(wait)
 	l := checkpointLog(c, mode)
 	c.SetBusyTimeout(s.cfg.BusyTimeout)
 	k := &s.checkpoint

@@ -123,7 +123,7 @@ func (s *Store) deleteAnyway(c *conn, batch []*write) {
 		if isFull(w.err) {
 			s.reserve.release(s.logPath())
 			s.waitCheckpoint() // it would prevent the log from starting over
-			s.truncateLog(c)
+			s.truncateLog(c, resetWait)
 			w.err = s.alone(c, w)
 		}
 	}

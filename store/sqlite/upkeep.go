@@ -130,7 +130,11 @@ func (s *Store) cutLog(c *conn) {
 	select {
 	case k.moved = <-k.done:
 		k.running = false
-		s.truncateLog(c)
+		wait := resetWait
+		if k.moved == k.stuck {
+			wait = 0 // it has waited for this reader, such as a long backup
+		}
+		s.truncateLog(c, wait)
 		if u.scrub = s.logFileSize() > 0; u.scrub {
 			u.in(retryStep) // old pages are being read
 		}
@@ -172,7 +176,7 @@ func (s *Store) lastStep(c *conn) {
 		if !s.upkeep.scrub || s.logFileSize() == 0 {
 			return
 		}
-		s.truncateLog(c) // waits for readers of old pages
+		s.truncateLog(c, resetWait) // waits for readers of old pages
 		if s.logFileSize() > 0 {
 			<-time.After(resetWait) // but not for a checkpoint of another process
 		}

@@ -93,7 +93,7 @@ func cutLog(t *testing.T, s *Store) {
 	t.Helper()
 	if err := s.write(t.Context(), "Test", "cut", noSavepoint|noTx, func(c *conn) error {
 		s.waitCheckpoint() // which would prevent it
-		s.truncateLog(c)
+		s.truncateLog(c, resetWait)
 		return nil
 	}); err != nil {
 		t.Fatal(err)
