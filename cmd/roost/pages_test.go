@@ -41,7 +41,7 @@ var notRun = []struct {
 	{"docs/tuning.md", "roost check [--sessions N] [--json] [the flags, the environment or the config file of roost serve]", true, "a synopsis"},
 	{"docs/tuning.md", "systemd-run --pipe --wait -p User=roost -p LimitNOFILE=1048576 roost check --sessions 1000000 --config /etc/roost/roost.toml --data /var/lib/roost", false, "needs systemd"},
 	{"docs/tuning.md", "echo madvise > /sys/kernel/mm/transparent_hugepage/enabled", true, "changes the kernel of the machine"},
-	{"docs/tuning.md", "location = /xmpp-websocket {", true, "configuration of nginx"},
+	{"docs/websocket.md", "location = /xmpp-websocket {", true, "configuration of nginx"},
 	{"docs/admin.md", "  14:03:02.118 romeo@example.org/phone is traced until 14:08:02; text is hidden", true, "what a command shows"},
 	{"docs/admin.md", `  {"time":"2026-11-28T09:30:00.123Z","actor":"root (uid 0)","action":"session.end","object":"romeo@example.org/phone","params":{"text":"Goodbye"},"result":"ok"}`, true, "what is in a file"},
 	{"docs/admin.md", "ssh -L 5280:/var/lib/roost/admin.sock root@server.example", false, "needs another machine"},
@@ -65,7 +65,7 @@ func TestPages(t *testing.T) {
 	}
 	// The first page invites somebody whose account the others use. The first of the last ones
 	// stops the server, the other needs that.
-	first, last := "docs/registration.md", []string{"docs/upgrade.md", "docs/tuning.md"}
+	first, last := "docs/registration.md", []string{"docs/upgrade.md", "docs/storage.md"}
 	order := slices.DeleteFunc(slices.Sorted(maps.Keys(pages)), func(name string) bool { return name == first || slices.Contains(last, name) })
 	s := newScene(t)
 	ran, skipped := 0, make(map[int]bool)

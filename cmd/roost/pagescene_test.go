@@ -154,7 +154,7 @@ func (s *scene) startPage(t *testing.T, name, text string) {
 	if strings.Contains(text, "\nexport ROOST_DATA=/var/lib/roost\n") {
 		s.page = []string{"ROOST_DATA=" + s.path("var/lib/roost")}
 	}
-	if name != "docs/tuning.md" { // by then the server was stopped
+	if name != "docs/storage.md" { // by then the server was stopped
 		config := settings
 		if name == "README.md" || name == "docs/migrate.md" { // what others have left is for localhost
 			config = strings.Replace(settings, "example.org", `example.org", "localhost`, 1)
@@ -176,7 +176,7 @@ func (s *scene) startPage(t *testing.T, name, text string) {
 		s.sh("grep -E '^(CREATE TABLE IF NOT EXISTS|INSERT INTO) .?prosody.? ' '" + s.migrated("prosody/testdata/prosody.sql") + "' | psql --quiet prosody")
 	case "docs/registration.md":
 		return // it invites juliet, who has no account yet
-	case "docs/tuning.md":
+	case "docs/storage.md":
 		late := time.AfterFunc(xmpptest.WaitLimit, func() { _ = s.server.Process.Kill() })
 		if err := s.server.Wait(); err != nil || !late.Stop() {
 			s.Errorf("docs/upgrade.md has not stopped the server: %v", err)

@@ -75,7 +75,7 @@ func advice(err error) string {
 	case noDatabase:
 		return "the database does not exist: create it with createdb"
 	case insufficientPrivilege:
-		return "the user may not do this: the tables must belong to the user of the URL, or it needs the privileges in docs/tuning.md"
+		return "the user may not do this: the tables must belong to the user of the URL, or it needs the privileges in docs/storage.md"
 	case readOnly:
 		return "the database is read-only: name its primary server in the URL, with target_session_attrs=read-write if it has several"
 	case diskFull:

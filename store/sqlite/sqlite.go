@@ -243,7 +243,7 @@ func (s *Store) openWAL(ctx context.Context) (*sqlite.Conn, error) {
 }
 
 // convertBytes is the size up to which Open converts a database, which takes a second. A
-// larger one is left to its operator, see docs/tuning.md.
+// larger one is left to its operator, see docs/storage.md.
 const convertBytes = 64 << 20
 
 // convert enables incremental vacuum, which needs pointer maps in the file: for a new
