@@ -109,11 +109,11 @@ func (m *manual) arguments() {
 // flags writes the flags by their groups.
 func (m *manual) flags() {
 	m.section("OPTIONS")
-	var group *kong.Group
+	title := ""
 	for _, f := range grouped(m.n) {
-		if f.Group != group {
-			group = f.Group
-			m.b.WriteString(".SS " + roff(strings.TrimSuffix(group.Title, ":")) + "\n")
+		if next := groupTitle(f); next != title {
+			title = next
+			m.b.WriteString(".SS " + roff(title) + "\n")
 		}
 		m.flag(f)
 	}

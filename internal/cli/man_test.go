@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/alecthomas/kong"
 )
 
 // TestManPages: each command has a page, with what its help says; hidden ones have none.
@@ -64,5 +66,34 @@ func TestMarkdown(t *testing.T) {
 	}
 	if strings.Contains(text, ", here 3") || strings.Contains(text, "## fruit-shop sell\n") {
 		t.Errorf("a default of this machine, or a command that only has others:\n%s", text)
+	}
+}
+
+// TestFlagGroups: each group of flags has one heading, wherever its flags are declared.
+func TestFlagGroups(t *testing.T) {
+	var flags struct {
+		Sell struct {
+			Price  int `group:"Money:"`
+			Color  string
+			Weight int `group:"Size:"`
+			Tax    int `group:"Money:"`
+		} `cmd:"" help:"Sell."`
+	}
+	parser, err := kong.New(&flags, kong.Name("shop"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var headings []string
+	for line := range strings.Lines(string(Markdown(parser.Model.Node))) {
+		if title, ok := strings.CutPrefix(line, "| flag |"); ok {
+			headings = append(headings, strings.Trim(title, " |\n"))
+		}
+	}
+	if got := strings.Join(headings, ","); got != ",Money,Size" {
+		t.Errorf("tables of flags: %q", got)
+	}
+	page := string(ManPages(parser.Model.Node, "v1", "2026-03-01")["shop-sell.1"])
+	if n := strings.Count(page, ".SS Money\n"); n != 1 {
+		t.Errorf("%d headings of one group:\n%s", n, page)
 	}
 }

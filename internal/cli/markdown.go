@@ -42,14 +42,10 @@ func section(b *bytes.Buffer, words []string, n *kong.Node) {
 			fmt.Fprintf(b, "| `%s` | %s |\n", a.Summary(), cell(a.Help))
 		}
 	}
-	var group *kong.Group
+	title := ""
 	for i, f := range grouped(n) {
-		if i == 0 || f.Group != group {
-			group = f.Group
-			title := ""
-			if group != nil {
-				title = strings.TrimSuffix(group.Title, ":")
-			}
+		if next := groupTitle(f); i == 0 || next != title {
+			title = next
 			fmt.Fprintf(b, "\n| flag | %s |\n|---|---|\n", title)
 		}
 		text := "--" + f.Name
@@ -63,19 +59,28 @@ func section(b *bytes.Buffer, words []string, n *kong.Node) {
 // grouped returns the flags of a command by their groups, as the help does: those without a
 // group first.
 func grouped(n *kong.Node) (all []*kong.Flag) {
-	var groups []*kong.Group
-	of := make(map[*kong.Group][]*kong.Flag)
+	titles := []string{""}
+	of := make(map[string][]*kong.Flag)
 	for _, f := range flagsOf(n) {
-		if f.Group != nil && of[f.Group] == nil {
-			groups = append(groups, f.Group)
+		title := groupTitle(f)
+		if title != "" && of[title] == nil {
+			titles = append(titles, title)
 		}
-		of[f.Group] = append(of[f.Group], f)
+		of[title] = append(of[title], f)
 	}
-	all = of[nil]
-	for _, g := range groups {
-		all = append(all, of[g]...)
+	for _, title := range titles {
+		all = append(all, of[title]...)
 	}
 	return all
+}
+
+// groupTitle returns the title of a flag's group; "" if it has none. Each flag has a Group of its
+// own, so groups cannot be compared by their pointers.
+func groupTitle(f *kong.Flag) string {
+	if f.Group == nil {
+		return ""
+	}
+	return strings.TrimSuffix(f.Group.Title, ":")
 }
 
 // paragraph returns a text for Markdown as one line.
