@@ -16,64 +16,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// onLoop runs f on the first loop and waits for it.
-func (s *testServer) onLoop(f func(l *loop)) {
-	done := make(chan struct{})
-	s.loops[0].post(nil, func(int) { f(s.loops[0]); close(done) })
-	<-done
-}
-
-// later advances a loop's clock, and makes it check its connections as often as it would
-// in that time.
-func (s *testServer) later(d time.Duration) {
-	for range d / time.Second {
-		s.onLoop(func(l *loop) {
-			l.start = l.start.Add(-time.Second)
-			l.tick(0)
-		})
-	}
-}
-
-// quickly makes the loops perform their once-a-second checks every millisecond until the
-// test ends.
-func (s *testServer) quickly(t *testing.T) { quickly(t, s.Poller) }
-
-func quickly(t *testing.T, p *Poller) {
-	stop, stopped := make(chan struct{}), make(chan struct{})
-	t.Cleanup(func() { close(stop); <-stopped })
-	go func() {
-		defer close(stopped)
-		for {
-			select {
-			case <-stop:
-				return
-			case <-time.After(time.Millisecond):
-				for _, l := range p.loops {
-					l.post(nil, l.tick)
-				}
-			}
-		}
-	}()
-}
-
-// descriptor returns a connection's descriptor.
-func descriptor(c *Conn) int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return int(c.fd)
-}
-
-// small gives a connection small socket buffers, so that it is soon full.
-func small(t *testing.T, e *echo, c *net.TCPConn) {
-	t.Helper()
-	if err := unix.SetsockoptInt(descriptor(e.c), unix.SOL_SOCKET, unix.SO_SNDBUF, 32<<10); err != nil {
-		t.Fatal(err)
-	}
-	if err := c.SetReadBuffer(32 << 10); err != nil {
-		t.Fatal(err)
-	}
-}
-
 // TestOptions: the kernel detects a peer that vanishes. A test cannot unplug a cable, so
 // it reads the socket options. Bug: the user timeout was set on listeners only, and
 // accepted sockets do not inherit it.

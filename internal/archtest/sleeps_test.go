@@ -14,7 +14,7 @@ import (
 // always allowed.
 var sleeps = map[string]string{
 	"internal/xmpptest/wait.go Eventually":               "the interval at which a condition is asked for that no event tells",
-	"poller/poller_test.go eventually":                   "the same for the poller, whose tests also run under QEMU and are kept free of other packages",
+	"poller/testserver_test.go eventually":               "the same for the poller, whose tests also run under QEMU and are kept free of other packages",
 	"poller/random_test.go Data":                         "a pause of random length; no check depends on it",
 	"poller/random_test.go randomClient":                 "random pace of a client that fills sockets; no check depends on it",
 	"poller/tlssoak_test.go TestLeanSoak":                "the pace that was asked for by a flag; no check depends on it",
