@@ -10,13 +10,14 @@ import (
 )
 
 // Attach takes over an established TCP connection, such as an outgoing one. nc must not
-// be used afterwards.
+// be used afterwards. After an error it is closed, and the handler is not used, unless the
+// poller was closed at that moment.
 func (p *Poller) Attach(nc net.Conn, h Handler) (*Conn, error) {
+	defer nc.Close()
 	f, ok := nc.(filer)
 	if !ok {
 		return nil, fmt.Errorf("poller: a %T has no descriptor", nc)
 	}
-	defer nc.Close()
 	fd, err := detachFD(f)
 	if err != nil {
 		return nil, err
@@ -25,21 +26,37 @@ func (p *Poller) Attach(nc net.Conn, h Handler) (*Conn, error) {
 	c := p.newConn(fd)
 	c.handler = h
 	failed := make(chan error, 1)
-	c.loop.post(c, func(int) {
-		err := ErrClosed
-		if !c.loop.ending {
-			err = c.register()
-		}
-		failed <- err
-	})
+	c.loop.post(c, func(int) { failed <- c.attach() })
 	select {
 	case err = <-failed:
 	case <-c.loop.done:
 		err = ErrClosed
 	}
 	if err != nil {
-		_ = epoll.Close(fd)
+		c.abandon()
 		return nil, fmt.Errorf("poller: %w", err)
 	}
 	return c, nil
+}
+
+// attach registers the connection, or leaves it as it was before. Loop.
+func (c *Conn) attach() error {
+	if c.loop.ending {
+		return ErrClosed
+	}
+	err := c.register()
+	if err != nil {
+		c.leavePoll()
+	}
+	return err
+}
+
+// abandon closes the socket of a connection that is not registered. If the loop has ended,
+// it may have closed the socket before.
+func (c *Conn) abandon() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if fd := c.takeFD(); fd >= 0 {
+		_ = epoll.Close(fd)
+	}
 }
