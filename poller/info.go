@@ -44,16 +44,23 @@ func (c *Conn) TLS() TLSKind {
 	case *leanTLS:
 		return LeanTLS
 	case *stdTLS:
-		t.mu.Lock()
-		open, conn := t.phase == tlsOpen, t.conn
-		t.mu.Unlock()
-		switch {
-		case !open:
-			return NoTLS
-		case conn.ConnectionState().Version == tls.VersionTLS12:
-			return TLS12
+		if conn := t.opened(); conn != nil {
+			if conn.ConnectionState().Version == tls.VersionTLS12 {
+				return TLS12
+			}
+			return StdTLS
 		}
-		return StdTLS
 	}
 	return NoTLS
+}
+
+// opened returns t.conn once the handshake has ended; before, it belongs to the handshake's
+// goroutine, and the result is nil.
+func (t *stdTLS) opened() *tls.Conn {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.phase != tlsOpen {
+		return nil
+	}
+	return t.conn
 }

@@ -3,6 +3,7 @@
 package poller
 
 import (
+	"crypto/tls"
 	"testing"
 	"time"
 )
@@ -38,5 +39,28 @@ func TestPostAll(t *testing.T) {
 	p.PostAll(func(loop int) { ran <- loop })
 	if len(seen) != 3 || len(ran) != 0 {
 		t.Errorf("%v, and %d more", seen, len(ran))
+	}
+}
+
+// TestTLSDuringHandshake: any goroutine may ask what protects a connection at any time. Bug:
+// that was a race with the beginning of a handshake.
+func TestTLSDuringHandshake(t *testing.T) {
+	s := serve(t, Config{Loops: 1, StdTLS: true}, testTLS(t), nil)
+	for range 20 {
+		c := tls.Client(dial(t, s.addr), &tls.Config{InsecureSkipVerify: true})
+		e := <-s.conns
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			for e.c.TLS() == NoTLS && t.Context().Err() == nil {
+			}
+		}()
+		if _, err := c.Write([]byte("x")); err != nil {
+			t.Fatal(err)
+		}
+		<-done
+		if kind := e.c.TLS(); kind != StdTLS {
+			t.Errorf("TLS 1.3 is of the kind %d", kind)
+		}
 	}
 }
