@@ -57,6 +57,7 @@ const (
 	markTimed  connMarks = 1 << iota // on the loop's list of deadlines
 	markHungUp                       // netpoll has seen a hang-up and removed the descriptor
 	markLast                         // the stashed input ends a message
+	markOurEnd                       // Close was called before the peer's end
 )
 
 // newConn returns a connection without TLS on the next loop.

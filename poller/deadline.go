@@ -88,7 +88,7 @@ func (c *Conn) flushHungUp() bool {
 		return true
 	}
 	if c.closing() && c.state != stateShutDown {
-		c.destroy(c.endOfInput()) // an improper end of TLS is reported even after the outbox is sent
+		c.destroy(c.properEnd()) // an improper end of TLS is reported even after the outbox is sent
 	}
 	return false
 }

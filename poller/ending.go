@@ -41,15 +41,21 @@ func (c *Conn) drain() {
 
 // peerClosed handles the end of the peer's data. Loop.
 func (c *Conn) peerClosed() {
-	var err error
-	if !c.closing() {
-		err = c.endOfInput()
-	}
+	err := c.properEnd()
 	c.paused = true
 	if err == errNotYet {
 		return
 	}
 	c.loop.post(c, func(int) { c.halfClose(err) })
+}
+
+// properEnd returns what Closed gets when both sides have closed and everything was sent.
+// Loop.
+func (c *Conn) properEnd() error {
+	if c.marks&markOurEnd != 0 {
+		return nil
+	}
+	return c.endOfInput()
 }
 
 // errNotYet is returned by a record layer that cannot end yet. It resumes reading once it
@@ -69,7 +75,7 @@ func (c *Conn) halfClose(err error) {
 	c.Flush()
 	c.mu.Lock()
 	was := c.state
-	wait := c.queued() > 0 && (was < stateClosing || was == stateHalfClosed)
+	wait := c.queued() > 0 && was < stateShutDown
 	if wait {
 		c.advance(stateHalfClosed)
 	}
@@ -77,7 +83,7 @@ func (c *Conn) halfClose(err error) {
 	switch {
 	case !wait:
 		c.destroy(err)
-	case was < stateClosing: // else the end was met again, by a handler that went on
+	case was < stateClosing: // otherwise there is a deadline, of Close or because the end is met again
 		c.setDeadline(halfClosed)
 	}
 }
@@ -113,6 +119,7 @@ func (c *Conn) Close(linger time.Duration) {
 			return
 		}
 		c.layer.closeWrite()
+		c.marks |= markOurEnd
 		c.setState(stateClosing)
 		c.setDeadline(linger)
 		c.dropUnread()

@@ -286,7 +286,7 @@ func (c *Conn) afterDrain(loop int) {
 	}
 	switch {
 	case c.state == stateHalfClosed:
-		c.destroy(c.endOfInput())
+		c.destroy(c.properEnd())
 	case c.closing():
 		c.closeWrite()
 	default:

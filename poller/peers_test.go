@@ -235,6 +235,44 @@ func TestHalfClosedDrains(t *testing.T) {
 	}
 }
 
+// TestHalfClosedAfterClose: a peer that closes its side after Close gets all queued output,
+// too. Bug: what its socket had not accepted by then was dropped, such as what a client had
+// requested before it sent </stream:stream> and closed its side.
+func TestHalfClosedAfterClose(t *testing.T) {
+	text := bytes.Repeat([]byte("0123456789abcdef"), 1<<15)
+	for _, tt := range []struct {
+		desc string
+		tls  *tls.Config
+	}{{"plain", nil}, {"TLS", testTLS(t)}} {
+		s := serve(t, Config{Loops: 1, Outbox: 1 << 20}, tt.tls, nil)
+		raw := dial(t, s.addr)
+		c := net.Conn(raw)
+		if tt.tls != nil {
+			c = tls.Client(raw, &tls.Config{InsecureSkipVerify: true})
+		}
+		_, _ = c.Write([]byte("x"))
+		expect(t, c, "x")
+		e := <-s.conns
+		small(t, e, raw)
+		if err := e.c.Queue(text); err != nil {
+			t.Fatal(err)
+		}
+		e.c.Close(time.Minute)
+		_ = raw.CloseWrite()
+		eventually(t, "the end is seen", func() (seen bool) {
+			s.onLoop(func(*loop) { seen = e.c.state == stateHalfClosed || e.c.closed() })
+			return seen
+		})
+		s.quickly(t)
+		if got, err := io.ReadAll(c); err != nil || !bytes.Equal(got, text) {
+			t.Errorf("%s: the peer got %d bytes of %d, %v", tt.desc, len(got), len(text), err)
+		}
+		if err := reason(t, e); err != nil {
+			t.Errorf("%s: %v, want nil: we have closed", tt.desc, err)
+		}
+	}
+}
+
 // TestHalfClosedStalls: a peer that has closed its side and does not read is cut off in
 // time.
 func TestHalfClosedStalls(t *testing.T) {

@@ -10,8 +10,8 @@ package poller
 //	open ────── StartTLS ────► handshaking
 //	  │                            │
 //	  ├── Close ───────────────────┴──► closing ──────► shutDown ──────► closed
-//	  │                                     outbox empty     peer's end,
-//	  │                                                      or time is up
+//	  │                                    │  outbox empty     peer's end,
+//	  │                        the same as ▼ from open         or time is up
 //	  └── the peer's end, and the ────► halfClosed ────────────────────► closed
 //	      outbox is not empty                      outbox empty,
 //	                                               or time is up

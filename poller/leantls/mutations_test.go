@@ -157,8 +157,9 @@ var mutations = []struct{ file, old, new string }{
 	{"../deadline.go", `c.stall != 0 && now > c.stall && !c.paused`, `c.stall != 0 && now > c.stall`},
 	{"../deadline.go", `c.stall != 0 && now > c.stall && !c.paused`, `c.stall == 99`},
 	{"../deadline.go", "if c.stall == 0 {\n\t\tc.stall", "{\n\t\tc.stall"},
-	{"../deadline.go", "c.destroy(c.endOfInput())", "c.destroy(errNotYet)"},
-	{"../ending.go", "(was < stateClosing || was == stateHalfClosed)", "was < stateClosing"},
+	{"../deadline.go", "c.destroy(c.properEnd())", "c.destroy(errNotYet)"},
+	{"../ending.go", "c.queued() > 0 && was < stateShutDown", "c.queued() > 0 && was < stateClosing"},
+	{"../ending.go", "c.marks |= markOurEnd\n", ""},
 	{"../watch.go", "c.stall = 0 // the time", "// the time"},
 }
 
