@@ -106,17 +106,17 @@ func (p *pastSessions) add(account string, number, handled uint32) {
 	if p.all == nil {
 		p.all = make(map[uint64]uint32)
 	}
-	if _, known := p.all[key]; known {
-		return
-	}
+	_, known := p.all[key] // it came back from another node, and has ended again
 	p.all[key] = handled
-	if len(p.ring) < maxPast {
+	switch {
+	case known:
+	case len(p.ring) < maxPast:
 		p.ring = append(p.ring, key)
-		return
+	default:
+		delete(p.all, p.ring[p.at])
+		p.ring[p.at] = key
+		p.at = (p.at + 1) % maxPast
 	}
-	delete(p.all, p.ring[p.at])
-	p.ring[p.at] = key
-	p.at = (p.at + 1) % maxPast
 }
 
 func (p *pastSessions) get(account string, number uint32) (handled uint32, known bool) {

@@ -380,6 +380,12 @@ func TestPastSessions(t *testing.T) {
 	if _, known := p.get("romeo@localhost", 99); known || len(p.all) != maxPast || len(p.ring) != maxPast {
 		t.Errorf("%d sessions are remembered, the limit is %d", len(p.all), maxPast)
 	}
+	// Bug: the number of a session that had ended twice, with another node in between, was that
+	// of its first end.
+	p.add("romeo@localhost", maxPast, 7)
+	if h, _ := p.get("romeo@localhost", maxPast); h != 7 || len(p.all) != maxPast || len(p.ring) != maxPast {
+		t.Errorf("%d stanzas after the second end, %d sessions are remembered", h, len(p.all))
+	}
 }
 
 // TestWaitCodes: a client gets at most the time that it asks for, and not much less.
