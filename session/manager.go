@@ -219,11 +219,11 @@ func (m *Manager) Go(need Work, f func(*Turn)) {
 // network.
 func (m *Manager) Derive(from netip.Addr, f func(*Turn)) { m.keyQueue.submit(peernet.Of(from), f) }
 
-// Shutdown closes all sessions with <system-shutdown/> ([RFC 6120 section 4.9.3.19]) at a
+// Shutdown closes all sessions with <system-shutdown/> ([RFC 6120 section 4.9.3.20]) at a
 // limited pace, which spreads the clients' reconnections. It waits until all sessions are
 // removed or ctx ends. New sessions are closed as they arrive.
 //
-// [RFC 6120 section 4.9.3.19]: https://www.rfc-editor.org/rfc/rfc6120#section-4.9.3.19
+// [RFC 6120 section 4.9.3.20]: https://www.rfc-editor.org/rfc/rfc6120#section-4.9.3.20
 func (m *Manager) Shutdown(ctx context.Context) error { return m.closeAll(ctx, Counts.none) }
 
 // none reports whether there are no sessions, and nothing is left to do.
