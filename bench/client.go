@@ -69,7 +69,7 @@ type Client struct {
 	parser  parser.Parser
 	state   state
 	scram   *scram.ClientConversation
-	started time.Time // start of the login
+	started time.Time // start of the login, when connecting begins
 	leaving bool      // it has closed its stream itself
 	csi     bool      // the server offers client state indication
 	authed  bool      // by SASL2, so that the stream was not opened again
@@ -94,7 +94,6 @@ func (c *Client) start() {
 		return // the connection was lost before start was called
 	}
 	c.conn.Load().SetDeadline(loginTimeout)
-	c.started = time.Now()
 	switch {
 	case c.clients.cfg.Raw:
 		c.header()

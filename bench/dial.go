@@ -30,6 +30,7 @@ const ipBindAddressNoPort = 24
 // dial connects one client. On loopback, source addresses are spread over 127.0.0.0/8,
 // because one address has fewer than 65,536 ports.
 func (cs *Clients) dial(ctx context.Context, c *Client) error {
+	c.started = time.Now()
 	d := net.Dialer{Timeout: 10 * time.Second}
 	target := cs.cfg.Targets[c.number%len(cs.cfg.Targets)]
 	if host, _, _ := net.SplitHostPort(target); strings.HasPrefix(host, "127.") {

@@ -140,3 +140,18 @@ func TestClientState(t *testing.T) {
 		}
 	}
 }
+
+// TestLoginBegins: the time of a login begins with connecting. Bug: it began when the client
+// was connected, so that a server which was slow to accept connections looked fast.
+func TestLoginBegins(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = l.Close()
+	cs := newTestClients(t, Config{Target: l.Addr().String()})
+	c := &Client{clients: cs}
+	if err := cs.dial(t.Context(), c); err == nil || c.started.IsZero() {
+		t.Errorf("connecting: %v; the login began at %v", err, c.started)
+	}
+}
