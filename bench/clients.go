@@ -265,6 +265,17 @@ func (cs *Clients) note(err error) {
 	}
 }
 
+// disconnected returns how many available clients were disconnected, and the first errors since
+// the last Login.
+func (cs *Clients) disconnected() (lost int, errs []string) {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	for _, err := range cs.errs {
+		errs = append(errs, err.Error())
+	}
+	return cs.status.Lost, errs
+}
+
 // setOnStanza sets the function that is called, on a client's loop, for every stanza that
 // an available client receives; nil: none.
 func (cs *Clients) setOnStanza(f func(loop int, c *Client, el parser.Element)) {

@@ -102,12 +102,15 @@ func (cs *Clients) idle(ctx context.Context, cfg IdleConfig, r *IdleResult) erro
 	if err != nil {
 		return err
 	}
-	s := cs.Status()
-	r.Failed, r.Lost, r.BaseRSS, r.RSS = s.Failed, s.Lost, base.RSS, full.RSS
+	r.BaseRSS, r.RSS = base.RSS, full.RSS
 	r.ServerCPU = (full.CPU - base.CPU).Seconds()
 	if cfg.Hold > 0 {
-		return cs.hold(ctx, cfg, r)
+		if err := cs.hold(ctx, cfg, r); err != nil {
+			return err
+		}
 	}
+	lost, errs := cs.disconnected()
+	r.Failed, r.Lost, r.Errors = cs.Status().Failed, lost, joinErrors(r.Errors, errs)
 	return nil
 }
 

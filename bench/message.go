@@ -22,14 +22,16 @@ type MessageConfig struct {
 
 // MessageResult is the result of Message.
 type MessageResult struct {
-	Pairs         int     `json:"pairs"`
-	Sessions      int     `json:"sessions"`
-	Messages      int64   `json:"messages"` // delivered
-	PerSecond     float64 `json:"per_second"`
-	ServerCPU     float64 `json:"server_cpu_s,omitempty"` // seconds
-	CPUPerMessage float64 `json:"server_cpu_us_per_message,omitempty"`
-	Bytes         float64 `json:"bytes_per_message"` // as delivered
-	Latency       Latency `json:"latency"`
+	Pairs         int      `json:"pairs"`
+	Sessions      int      `json:"sessions"`
+	Lost          int      `json:"lost"` // clients that were disconnected
+	Errors        []string `json:"errors,omitempty"`
+	Messages      int64    `json:"messages"` // delivered
+	PerSecond     float64  `json:"per_second"`
+	ServerCPU     float64  `json:"server_cpu_s,omitempty"` // seconds
+	CPUPerMessage float64  `json:"server_cpu_us_per_message,omitempty"`
+	Bytes         float64  `json:"bytes_per_message"` // as delivered
+	Latency       Latency  `json:"latency"`
 }
 
 // conversation is the conversation of many pairs of clients.
@@ -188,6 +190,7 @@ func (t *conversation) measure(ctx context.Context, cs *Clients, cfg MessageConf
 		return MessageResult{}, err
 	}
 	r := MessageResult{Pairs: cfg.Pairs, Sessions: len(cs.All()), Messages: total(t.counts), Latency: ofLoops(t.times)}
+	r.Lost, r.Errors = cs.disconnected()
 	r.PerSecond = float64(r.Messages) / took.Seconds()
 	r.ServerCPU = (after.CPU - before.CPU).Seconds()
 	if r.Messages > 0 {
@@ -214,6 +217,8 @@ func (r *MessageResult) add(o MessageResult) {
 	}
 	r.Pairs += o.Pairs
 	r.Sessions += o.Sessions
+	r.Lost += o.Lost
+	r.Errors = joinErrors(r.Errors, o.Errors)
 	r.Messages += o.Messages
 	r.PerSecond += o.PerSecond
 	r.ServerCPU = max(r.ServerCPU, o.ServerCPU)

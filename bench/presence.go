@@ -20,19 +20,21 @@ type PresenceConfig struct {
 
 // PresenceResult is the result of Presence.
 type PresenceResult struct {
-	Sessions       int     `json:"sessions"`
-	Contacts       int     `json:"contacts"`
-	Changes        int64   `json:"changes"`
-	Delivered      int64   `json:"delivered"` // to contacts, without the echo to the sender
-	PerSecond      float64 `json:"per_second"`
-	ServerCPU      float64 `json:"server_cpu_s,omitempty"`               // seconds
-	CPUPerPresence float64 `json:"server_cpu_us_per_presence,omitempty"` // delivered
-	Latency        Latency `json:"latency"`
+	Sessions       int      `json:"sessions"`
+	Lost           int      `json:"lost"` // clients that were disconnected
+	Errors         []string `json:"errors,omitempty"`
+	Contacts       int      `json:"contacts"`
+	Changes        int64    `json:"changes"`
+	Delivered      int64    `json:"delivered"`                            // to contacts, without the echo to the sender
+	PerSecond      float64  `json:"per_second"`                           // delivered, until the last one was
+	ServerCPU      float64  `json:"server_cpu_s,omitempty"`               // seconds
+	CPUPerPresence float64  `json:"server_cpu_us_per_presence,omitempty"` // delivered
+	Latency        Latency  `json:"latency"`
 }
 
 // quietPeriod is the time without deliveries after which those that are missing are given
 // up. It is long because the machine may be busy.
-const quietPeriod = 10 * time.Second
+var quietPeriod = 10 * time.Second // only tests change it
 
 // befriend makes neighbours mutual contacts: each client requests subscriptions and
 // approves all requests. The server leaves existing contacts unchanged. It returns when the
@@ -151,6 +153,7 @@ func (cs *Clients) Presence(ctx context.Context, cfg PresenceConfig) (PresenceRe
 	r.PerSecond = float64(r.Delivered) / time.Since(start).Seconds()
 	r.ServerCPU = (after.CPU - before.CPU).Seconds()
 	r.Latency = ofLoops(times)
+	r.Lost, r.Errors = cs.disconnected()
 	r.derive()
 	return r, ctx.Err()
 }
@@ -164,6 +167,8 @@ func (r *PresenceResult) derive() {
 
 func (r *PresenceResult) add(o PresenceResult) {
 	r.Sessions += o.Sessions
+	r.Lost += o.Lost
+	r.Errors = joinErrors(r.Errors, o.Errors)
 	r.Changes += o.Changes
 	r.Delivered += o.Delivered
 	r.PerSecond += o.PerSecond

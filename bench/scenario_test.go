@@ -133,6 +133,27 @@ func TestScenarios(t *testing.T) {
 			}
 		}
 	})
+	t.Run("disconnected", func(t *testing.T) {
+		f := newTestClients(t, Config{Target: r.starttls})
+		if err := f.Login(t.Context(), 4); err != nil {
+			t.Fatal(err)
+		}
+		if err := newTestClients(t, Config{Target: r.starttls}).Login(t.Context(), 1); err != nil { // it replaces the first one
+			t.Fatal(err)
+		}
+		for f.Status().Lost == 0 {
+			<-time.After(time.Millisecond)
+		}
+		message, err := f.Message(t.Context(), MessageConfig{Pairs: 2, Duration: 100 * time.Millisecond})
+		if err != nil || message.Lost != 1 || !strings.Contains(strings.Join(message.Errors, ""), "conflict") {
+			t.Errorf("%+v, %v", message, err)
+		}
+		shorten(t, &quietPeriod, 100*time.Millisecond)
+		presence, err := f.Presence(t.Context(), PresenceConfig{Contacts: 2, Duration: 100 * time.Millisecond})
+		if err != nil || presence.Lost != 1 || !strings.Contains(strings.Join(presence.Errors, ""), "conflict") {
+			t.Errorf("%+v, %v", presence, err)
+		}
+	})
 	t.Run("reconnect", func(t *testing.T) {
 		f := newTestClients(t, Config{Target: r.starttls, Accounts: 20})
 		got, err := f.Reconnect(t.Context(), ReconnectConfig{Sessions: 20, Servers: []int{pid}})
@@ -161,6 +182,13 @@ func TestScenarios(t *testing.T) {
 			t.Errorf("%v", err)
 		}
 	})
+}
+
+// shorten changes a time until the test ends.
+func shorten(t *testing.T, v *time.Duration, to time.Duration) {
+	was := *v
+	*v = to
+	t.Cleanup(func() { *v = was })
 }
 
 // TestNobodyListens: a target that refuses connections causes a clear error.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -135,7 +136,7 @@ func (c *messageCmd) run(ctx context.Context, f *bench.Clients) (r bench.Message
 
 func (c *messageCmd) rows(r bench.MessageResult) (title string, rows []row) {
 	return "Messages", append([]row{
-		count("clients", int64(r.Sessions), "", humanize.Comma(int64(r.Pairs))+" pairs exchange messages"),
+		count("clients", int64(r.Sessions), "", withLost(humanize.Comma(int64(r.Pairs))+" pairs exchange messages", r.Lost)),
 		count("messages delivered", r.Messages, "", ""),
 		measured("", r.PerSecond, "per second", ""),
 		measured("server, CPU per message", r.CPUPerMessage, "µs", ""),
@@ -143,7 +144,7 @@ func (c *messageCmd) rows(r bench.MessageResult) (title string, rows []row) {
 }
 
 func (c *messageCmd) verdict(r bench.MessageResult) error {
-	return arrived(r.Messages, "message")
+	return cmp.Or(failures(r.Lost, r.Errors), arrived(r.Messages, "message"))
 }
 
 // loginCmd measures clients that log in and disconnect.
@@ -239,7 +240,7 @@ func (c *presenceCmd) run(ctx context.Context, f *bench.Clients) (r bench.Presen
 
 func (c *presenceCmd) rows(r bench.PresenceResult) (title string, rows []row) {
 	return "Presence", append([]row{
-		count("clients", int64(r.Sessions), "", fmt.Sprintf("with %d contacts each", r.Contacts)),
+		count("clients", int64(r.Sessions), "", withLost(fmt.Sprintf("with %d contacts each", r.Contacts), r.Lost)),
 		count("changes of presence", r.Changes, "", ""),
 		count("delivered to contacts", r.Delivered, "", ""),
 		measured("", r.PerSecond, "per second", ""),
@@ -248,7 +249,7 @@ func (c *presenceCmd) rows(r bench.PresenceResult) (title string, rows []row) {
 }
 
 func (c *presenceCmd) verdict(r bench.PresenceResult) error {
-	return arrived(r.Delivered, "presence")
+	return cmp.Or(failures(r.Lost, r.Errors), arrived(r.Delivered, "presence"))
 }
 
 // reconnectCmd measures clients that all reconnect at once.
@@ -296,6 +297,14 @@ func (c *reconnectCmd) verdict(r bench.ReconnectResult) error {
 	return failures(r.Failed, r.Errors)
 }
 
+// withLost adds to the note about the clients how many were disconnected, if any.
+func withLost(note string, n int) string {
+	if n == 0 {
+		return note
+	}
+	return fmt.Sprintf("%s, %d were disconnected", note, n)
+}
+
 // arrived returns an error if nothing was delivered.
 func arrived(n int64, what string) error {
 	if n == 0 {
@@ -306,14 +315,18 @@ func arrived(n int64, what string) error {
 
 // failures returns an error if clients failed.
 func failures(n int, errs []string) error {
-	if n == 0 {
+	clients := "clients"
+	switch n {
+	case 0:
 		return nil
+	case 1:
+		clients = "client"
 	}
 	if len(errs) == 0 {
-		return fmt.Errorf("%d clients failed", n)
+		return fmt.Errorf("%d %s failed", n, clients)
 	}
 	first, _, _ := strings.Cut(errs[0], "\n")
-	return fmt.Errorf("%d clients failed, the first: %s", n, first)
+	return fmt.Errorf("%d %s failed, the first: %s", n, clients, first)
 }
 
 // part returns the size of the i-th of n nearly equal parts of all.
