@@ -12,7 +12,7 @@ import (
 
 // PresenceConfig configures a run of Presence.
 type PresenceConfig struct {
-	Contacts int           // mutual contacts of each client: its neighbours by number
+	Contacts int           // mutual contacts of each client: its neighbours by number, on both sides; see neighbours
 	Rate     float64       // total presence changes per second; default 100
 	Duration time.Duration // measured time; default 10 s
 	Servers  []int         // processes whose CPU time is measured; nil: none
@@ -23,7 +23,7 @@ type PresenceResult struct {
 	Sessions       int      `json:"sessions"`
 	Lost           int      `json:"lost"` // clients that were disconnected
 	Errors         []string `json:"errors,omitempty"`
-	Contacts       int      `json:"contacts"`
+	Contacts       int      `json:"contacts"` // of each client, which may be one more than requested
 	Changes        int64    `json:"changes"`
 	Delivered      int64    `json:"delivered"`                            // to contacts, without the echo to the sender
 	PerSecond      float64  `json:"per_second"`                           // delivered, until the last one was
@@ -113,7 +113,7 @@ func (cs *Clients) Presence(ctx context.Context, cfg PresenceConfig) (PresenceRe
 		cfg.Duration = 10 * time.Second
 	}
 	clients := cs.All()
-	r := PresenceResult{Sessions: len(clients), Contacts: cfg.Contacts}
+	r := PresenceResult{Sessions: len(clients), Contacts: neighbours(cfg.Contacts, len(clients))}
 	if len(clients) < cfg.Contacts+1 {
 		return r, errFewContacts
 	}
@@ -144,13 +144,13 @@ func (cs *Clients) Presence(ctx context.Context, cfg PresenceConfig) (PresenceRe
 	}
 	start := time.Now()
 	r.Changes = cs.changePresence(ctx, clients, cfg)
-	cs.awaitDelivery(ctx, counts, r.Changes*int64(neighbours(cfg.Contacts, len(clients))))
+	end := awaitDelivery(ctx, counts, r.Changes*int64(r.Contacts))
 	after, err := ReadUsage(cfg.Servers...)
 	if err != nil {
 		return r, err
 	}
 	r.Delivered = total(counts)
-	r.PerSecond = float64(r.Delivered) / time.Since(start).Seconds()
+	r.PerSecond = float64(r.Delivered) / end.Sub(start).Seconds()
 	r.ServerCPU = (after.CPU - before.CPU).Seconds()
 	r.Latency = ofLoops(times)
 	r.Lost, r.Errors = cs.disconnected()
@@ -180,17 +180,18 @@ func (r *PresenceResult) add(o PresenceResult) {
 func (r *PresenceResult) latency() *Latency { return &r.Latency }
 
 // awaitDelivery waits until this many presence stanzas have been delivered, or none for
-// quietPeriod.
-func (cs *Clients) awaitDelivery(ctx context.Context, counts []paddedCount, want int64) {
+// quietPeriod. It returns when the last one was.
+func awaitDelivery(ctx context.Context, counts []paddedCount, want int64) (last time.Time) {
 	have, last := total(counts), time.Now()
 	for have < want && time.Since(last) < quietPeriod {
 		if sleep(ctx, 10*time.Millisecond) != nil {
-			return
+			return last
 		}
 		if n := total(counts); n > have {
 			have, last = n, time.Now()
 		}
 	}
+	return last
 }
 
 // neighbours returns the number of contacts of each of n clients if each requests the

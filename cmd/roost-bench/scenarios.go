@@ -198,7 +198,7 @@ func (c *loginCmd) verdict(r bench.LoginResult) error { return failures(r.Failed
 type presenceCmd struct {
 	fleetFlags
 	Sessions int           `default:"1000" placeholder:"N" help:"Clients (default: ${default})."`
-	Contacts int           `default:"-1" placeholder:"N" help:"Mutual contacts of each client; missing ones are created (default: 10, or all other clients of a process if there are fewer)."`
+	Contacts int           `default:"-1" placeholder:"N" help:"Mutual contacts of each client, half of them on either side: an odd number is raised by one if there are enough clients. Missing ones are created (default: 10, or all other clients of a process if there are fewer)."`
 	Rate     float64       `default:"500" placeholder:"N" help:"Presence changes per second in total (default: ${default})."`
 	Duration time.Duration `default:"10s" placeholder:"TIME" help:"Length of the measurement (default: ${default})."`
 }
