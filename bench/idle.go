@@ -10,7 +10,7 @@ type IdleConfig struct {
 	Sessions int           // total number of clients
 	Base     int           // number of sessions at which memory is read first; less than Sessions
 	Rate     float64       // logins per second; 0: as fast as possible
-	Settle   time.Duration // pause before memory is read; default 2 min
+	Settle   time.Duration // pause before memory is read
 	Hold     time.Duration // how long clients then stay idle while CPU time is measured
 	Ping     time.Duration // interval of each client's white-space pings while idle; 0: never
 	Detach   bool          // clients lose their connections before memory is read, so that their sessions are detached; Hold must be 0
@@ -70,9 +70,6 @@ type Sample struct {
 
 // Idle logs clients in and measures what they cost while they are idle.
 func (cs *Clients) Idle(ctx context.Context, cfg IdleConfig) (IdleResult, error) {
-	if cfg.Settle <= 0 {
-		cfg.Settle = 2 * time.Minute
-	}
 	r := IdleResult{Base: cfg.Base, Sessions: cfg.Sessions}
 	sampled := cfg.Servers
 	if cfg.Detach {

@@ -15,7 +15,7 @@ import (
 type MessageConfig struct {
 	Pairs    int           // number of pairs, made of the first 2*Pairs clients
 	Rate     float64       // total messages per second; 0: each client replies at once
-	Warmup   time.Duration // not measured; default 1 s
+	Warmup   time.Duration // not measured
 	Duration time.Duration // measured time; default 10 s
 	Servers  []int         // processes whose CPU time is measured; nil: none
 }
@@ -119,9 +119,6 @@ var (
 
 // Message lets pairs of clients exchange messages.
 func (cs *Clients) Message(ctx context.Context, cfg MessageConfig) (MessageResult, error) {
-	if cfg.Warmup <= 0 {
-		cfg.Warmup = time.Second
-	}
 	if cfg.Duration <= 0 {
 		cfg.Duration = 10 * time.Second
 	}

@@ -107,7 +107,7 @@ func BenchmarkRelay(b *testing.B) {
 					f   *Clients
 					pid int
 				}{{server, r.cmd.Process.Pid}, {through, pid}} {
-					got, err := of.f.Message(b.Context(), MessageConfig{Pairs: pairs, Duration: 5 * time.Second, Servers: []int{of.pid}})
+					got, err := of.f.Message(b.Context(), MessageConfig{Pairs: pairs, Warmup: time.Second, Duration: 5 * time.Second, Servers: []int{of.pid}})
 					if err != nil {
 						b.Fatal(err)
 					}

@@ -51,8 +51,17 @@ func (c *idleCmd) defaults() {
 }
 
 func (c *idleCmd) check() error {
-	if c.Base < 0 || c.Base >= c.Sessions || c.Rate < 0 {
-		return cli.UsageError(fmt.Sprintf("--base %d must be below --sessions %d, --rate at least 0", c.Base, c.Sessions))
+	if c.Base < 0 || c.Base >= c.Sessions {
+		return cli.UsageError(fmt.Sprintf("--base %d must be below --sessions %d", c.Base, c.Sessions))
+	}
+	if c.Sessions < c.Processes {
+		return cli.UsageError("--sessions must be at least 1 for each process")
+	}
+	if c.Settle < 0 || c.Hold < 0 || c.Ping < 0 {
+		return cli.UsageError("--settle, --hold and --ping must be at least 0s")
+	}
+	if err := checkRate(c.Rate); err != nil {
+		return err
 	}
 	if c.Detach && (c.Hold > 0 || c.Chart != "") {
 		return cli.UsageError("--detach: no client is connected when memory is read: leave out --hold and --chart")
@@ -111,10 +120,13 @@ func (c *messageCmd) defaults() {
 }
 
 func (c *messageCmd) check() error {
-	if c.Pairs < c.Processes || c.Idle < 0 || c.Rate < 0 {
-		return cli.UsageError("--pairs must be at least 1 for each process, --idle and --rate at least 0")
+	if c.Pairs < c.Processes || c.Idle < 0 {
+		return cli.UsageError("--pairs must be at least 1 for each process, --idle at least 0")
 	}
-	return nil
+	if c.Warmup < 0 || c.Duration <= 0 {
+		return cli.UsageError("--warmup must be at least 0s, --duration above 0s")
+	}
+	return checkRate(c.Rate)
 }
 
 func (c *messageCmd) need() (clients, accounts int) {
@@ -164,13 +176,13 @@ func (c *loginCmd) defaults() {
 }
 
 func (c *loginCmd) check() error {
-	if c.Count < c.Processes || c.Accounts < c.Processes || c.Rate < 0 {
-		return cli.UsageError("--count and --accounts must be at least 1 for each process, --rate at least 0")
+	if c.Count < c.Processes || c.Accounts < c.Processes {
+		return cli.UsageError("--count and --accounts must be at least 1 for each process")
 	}
 	if c.Accounts < c.InFlight {
 		return cli.UsageError(fmt.Sprintf("--accounts %d must be at least --in-flight %d: an account logs in once at a time", c.Accounts, c.InFlight))
 	}
-	return nil
+	return checkRate(c.Rate)
 }
 
 func (c *loginCmd) need() (clients, accounts int) { return c.InFlight, c.Accounts }
@@ -215,13 +227,16 @@ func (c *presenceCmd) check() error {
 	if c.Sessions < 2*c.Processes {
 		return cli.UsageError("--sessions must be at least 2 for each process")
 	}
-	if c.Contacts < 1 || c.Contacts >= c.Sessions/c.Processes || c.Rate <= 0 {
-		return cli.UsageError("--contacts must be at least 1 and below the --sessions of each process, --rate above 0")
+	if c.Contacts < 1 || c.Contacts >= c.Sessions/c.Processes {
+		return cli.UsageError("--contacts must be at least 1 and below the --sessions of each process")
+	}
+	if c.Rate == 0 || c.Duration <= 0 {
+		return cli.UsageError("--rate must be above 0, --duration above 0s")
 	}
 	if c.CSI {
 		return cli.UsageError("--csi: a client that is inactive receives no presence: leave it out")
 	}
-	return nil
+	return checkRate(c.Rate)
 }
 
 func (c *presenceCmd) need() (clients, accounts int) { return c.Sessions, c.Sessions }
@@ -295,6 +310,17 @@ func (c *reconnectCmd) rows(r bench.ReconnectResult) (title string, rows []row) 
 
 func (c *reconnectCmd) verdict(r bench.ReconnectResult) error {
 	return failures(r.Failed, r.Errors)
+}
+
+// maxRate is the maximum of --rate.
+const maxRate = 1_000_000
+
+// checkRate rejects rates that are no rates, such as "inf".
+func checkRate(rate float64) error {
+	if !(rate >= 0 && rate <= maxRate) {
+		return cli.UsageError("--rate must be from 0 to " + humanize.Comma(maxRate))
+	}
+	return nil
 }
 
 // withLost adds to the note about the clients how many were disconnected, if any.
