@@ -55,6 +55,7 @@ func TestBenchAccounts(t *testing.T) {
 	// These accounts existed before and stay.
 	f(0, "deleting the accounts created for this run: 1", kept, "--count", "4")
 	f(1, "no such process", kept, "--first", "7", "--server-pid", "999999999")
+	f(1, "3 clients failed", kept, "--first", "7", "--tls", "direct") // after the accounts were created
 	s := cmdtest.OpenStore(t, data)
 	if _, _, err := s.ImportAccounts(t.Context(), []store.Account{{JID: jid.MustParse("user2x@localhost")}}, store.SkipExisting); err != nil {
 		t.Fatal(err)

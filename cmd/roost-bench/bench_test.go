@@ -190,6 +190,9 @@ func TestBenchFailures(t *testing.T) {
 	f(2, "--json=", "login --json=")
 	f(2, "--tls", "login --tls maybe")
 	f(2, "ends in .svg or .png", "login --chart latency.gif")
+	f(2, "there is no directory "+data+"/none", "login --chart "+data+"/none/latency.svg")
+	f(2, "there is no directory "+data+"/none", "login --json="+data+"/none/result.json")
+	f(1, "--server-pid: bench: no such process", "idle --sessions 5 --server-pid 999999999 --target "+nobody) // before anything else
 	f(2, "--server-pid", "idle --chart memory.svg")
 	f(2, "--mechanism", "login --mechanism X-FISH")
 	f(2, "no address", "login --domain a@b")

@@ -1,9 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 
@@ -58,6 +61,18 @@ func (f *fleetFlags) Validate() error {
 	}
 	if f.Chart != "" && chart.Format(f.Chart) != nil {
 		return fmt.Errorf("--chart %s: %w", f.Chart, chart.Format(f.Chart))
+	}
+	return cmp.Or(hasDirectory("--json", f.JSON.file), hasDirectory("--chart", f.Chart))
+}
+
+// hasDirectory returns an error if there is no directory for a file that a flag names: it is
+// written at the end of a run, which may have taken hours.
+func hasDirectory(flag, file string) error {
+	if file == "" {
+		return nil
+	}
+	if info, err := os.Stat(filepath.Dir(file)); err != nil || !info.IsDir() {
+		return fmt.Errorf("%s %s: there is no directory %s", flag, file, filepath.Dir(file))
 	}
 	return nil
 }

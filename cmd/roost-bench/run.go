@@ -38,6 +38,9 @@ func measure[R any, P bench.Result[R]](f *fleetFlags, s scenario[R]) (result err
 	if err := f.fits(clients); err != nil {
 		return err
 	}
+	if _, err := bench.ReadUsage(f.ServerPID...); err != nil {
+		return fmt.Errorf("--server-pid: %w", err)
+	}
 	if f.Create != "" {
 		remove, err := f.create(ctx, accounts)
 		defer func() { result = errors.Join(result, remove()) }()
