@@ -76,12 +76,16 @@ func (l *detachedList) add(s *Session, x *coldState) {
 	if l.due == nil {
 		l.due = make(map[uint16]*detachedPart)
 	}
-	l.due[x.until] = l.due[x.until].with(s)
 	if !l.armed {
 		l.armed = true
 		l.next = l.m.second()
 		time.AfterFunc(time.Second, l.check)
 	}
+	second := x.until
+	if int16(second-l.next) < 0 { // it was checked a moment ago
+		second = l.next
+	}
+	l.due[second] = l.due[second].with(s)
 }
 
 // soon makes the next check look at all sessions on the list, because their time has become

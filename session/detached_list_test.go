@@ -64,6 +64,22 @@ func TestManyDetachedAtOnce(t *testing.T) {
 	}
 }
 
+// TestDetachedTooLate: a session whose second has been checked is seen by the next check. Bug:
+// a session that was restored after its time, just when a check passed it, was seen only when
+// the numbers of the seconds began again, 18 hours later.
+func TestDetachedTooLate(t *testing.T) {
+	for _, next := range []uint16{10, 0} { // the numbers are modulo 2^16
+		m := &Manager{}
+		m.detached.m = m
+		m.detached.armed = true // without a timer
+		m.detached.next = next
+		m.detached.add(new(Session), &coldState{until: next - 1})
+		if ended := m.detached.take(next); len(ended) != 1 {
+			t.Errorf("%d sessions end in second %d", len(ended), next)
+		}
+	}
+}
+
 // TestShorterResumeTimeout: a session that was detached and resumed waits, when it is detached
 // again, as long as the present Config.ResumeTimeout says. Bug: if that had become shorter since,
 // it waited until its earlier time was over.
