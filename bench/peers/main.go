@@ -69,6 +69,10 @@ func run(o options) error {
 	if o.draw {
 		return p.write()
 	}
+	todo, err := selected(o)
+	if err != nil {
+		return err
+	}
 	dir, err := os.MkdirTemp("", "roost-peers-")
 	if err != nil {
 		return err
@@ -80,10 +84,7 @@ func run(o options) error {
 	}
 	stop := make(chan os.Signal, 1)
 	signal.Notify(stop, os.Interrupt, syscall.SIGTERM)
-	for _, s := range scenarios(o) {
-		if o.only != "" && !strings.Contains(s.name, o.only) {
-			continue
-		}
+	for _, s := range todo {
 		for _, name := range o.servers {
 			fmt.Fprintf(os.Stderr, "%s: %s\n", s.name, name)
 			r, err := measure(programs, filepath.Join(dir, name), name, s, o)
@@ -150,6 +151,15 @@ func scenarios(o options) []scenario {
 		{name: "CPU per message with stream management, 100 pairs, plain", args: with(message(100), "--sm"), value: perMessage, unit: "µs", phones: true},
 		{name: "CPU per message with stream management, 1,000 a second, plain", args: with(message(100), "--sm", "--rate", "1000"), value: perMessage, unit: "µs", phones: true},
 	}
+}
+
+// selected returns the scenarios to run, at least one.
+func selected(o options) ([]scenario, error) {
+	all := slices.DeleteFunc(scenarios(o), func(s scenario) bool { return !strings.Contains(s.name, o.only) })
+	if len(all) == 0 {
+		return nil, fmt.Errorf("-only %q: no scenario has that in its name; the names are in %s", o.only, o.out)
+	}
+	return all, nil
 }
 
 // result is the output of `roost-bench`.

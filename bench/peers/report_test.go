@@ -57,6 +57,20 @@ func TestPhones(t *testing.T) {
 	}
 }
 
+// TestOnly: -only selects scenarios by a part of their names, and it is a mistake if none has it.
+// Bug: then nothing was done, which looked like success.
+func TestOnly(t *testing.T) {
+	if some, err := selected(options{only: "idle session"}); err != nil || len(some) < 3 || len(some) == len(scenarios(options{})) {
+		t.Errorf("%d scenarios, %v", len(some), err)
+	}
+	if all, err := selected(options{}); err != nil || len(all) != len(scenarios(options{})) {
+		t.Errorf("%d scenarios, %v", len(all), err)
+	}
+	if _, err := selected(options{only: "idle sessions"}); err == nil {
+		t.Error("no error for a name that no scenario has")
+	}
+}
+
 // names returns the names of the page's files.
 func names(t *testing.T, dir string) (all []string) {
 	t.Helper()
