@@ -85,7 +85,8 @@ func startServer(t *testing.T, env ...string) (target, data, pid string) {
 	return strings.TrimSpace(line), data, strconv.Itoa(cmd.Process.Pid)
 }
 
-// TestHelp: all usual ways to get help work, and the help explains how to write times.
+// TestHelp: all usual ways to get help work, and the help explains how to write times. A
+// command's own flags come before those that all have.
 func TestHelp(t *testing.T) {
 	f := func(want string, args ...string) {
 		t.Helper()
@@ -98,4 +99,10 @@ func TestHelp(t *testing.T) {
 	f("Usage: roost-bench idle", "help", "idle")
 	f("ms, s, m and h", "help", "idle")
 	f("roost-bench ", "version")
+	for command, own := range map[string]string{"idle": "--sessions", "login": "--count", "message": "--pairs", "presence": "--contacts", "reconnect": "--sessions", "resume": "--gap"} {
+		_, help, _ := cmdtest.Result(t, nil, "help", command)
+		if at := strings.Index(help, own); at < 0 || at > strings.Index(help, "--target") {
+			t.Errorf("the help of %s does not begin with its own flags", command)
+		}
+	}
 }

@@ -12,10 +12,10 @@ import (
 
 // resumeCmd measures clients that lose their connections and resume their sessions.
 type resumeCmd struct {
-	fleetFlags
 	Pairs int `default:"100" placeholder:"N" help:"Pairs of clients: one loses its connection and resumes its session again and again; the other sends it messages meanwhile (default: ${default})."`
 	Count int `default:"5000" placeholder:"N" help:"Number of resumptions in total (default: ${default})."`
 	Gap   int `default:"1" placeholder:"N" help:"Messages that are sent to a client while it is disconnected (default: ${default})."`
+	fleetFlags
 }
 
 // Run measures.

@@ -31,7 +31,6 @@ const defaultInFlight = 100
 
 // idleCmd measures many idle clients.
 type idleCmd struct {
-	fleetFlags
 	Sessions int           `default:"15000" placeholder:"N" help:"Number of clients (default: ${default})."`
 	Base     int           `default:"-1" placeholder:"N" help:"Measure memory per client from this number of clients up (default: 2000, or a tenth of --sessions if that is less)."`
 	Rate     float64       `default:"0" placeholder:"N" help:"Logins per second; 0: as fast as possible (default: ${default})."`
@@ -39,6 +38,7 @@ type idleCmd struct {
 	Hold     time.Duration `default:"0s" placeholder:"TIME" help:"How long to measure the server's CPU while the clients are idle (default: ${default})."`
 	Ping     time.Duration `default:"1m" placeholder:"TIME" help:"Interval of the white-space pings of each client during --hold; 0s: none (default: ${default})."`
 	Detach   bool          `help:"Let the clients lose their connections before memory is read: it is that of sessions that wait to be resumed. --sm is implied."`
+	fleetFlags
 }
 
 // Run measures.
@@ -104,12 +104,12 @@ func (c *idleCmd) verdict(r bench.IdleResult) error { return failures(r.Failed+r
 
 // messageCmd measures pairs of clients that exchange messages.
 type messageCmd struct {
-	fleetFlags
 	Pairs    int           `default:"100" placeholder:"N" help:"Pairs of clients that exchange messages (default: ${default})."`
 	Idle     int           `default:"0" placeholder:"N" help:"Other clients, which are idle (default: ${default})."`
 	Rate     float64       `default:"0" placeholder:"N" help:"Messages per second in total; 0: each client replies at once (default: ${default})."`
 	Warmup   time.Duration `default:"2s" placeholder:"TIME" help:"Time before the measurement begins (default: ${default})."`
 	Duration time.Duration `default:"10s" placeholder:"TIME" help:"Length of the measurement (default: ${default})."`
+	fleetFlags
 }
 
 // Run measures.
@@ -161,10 +161,10 @@ func (c *messageCmd) verdict(r bench.MessageResult) error {
 
 // loginCmd measures clients that log in and disconnect.
 type loginCmd struct {
-	fleetFlags
 	Count    int     `default:"5000" placeholder:"N" help:"Number of logins (default: ${default})."`
 	Rate     float64 `default:"0" placeholder:"N" help:"Logins per second; 0: as fast as possible (default: ${default})."`
 	Accounts int     `default:"-1" placeholder:"N" help:"Number of accounts to log in to (default: 1000, or --count if that is less)."`
+	fleetFlags
 }
 
 // Run measures.
@@ -208,11 +208,11 @@ func (c *loginCmd) verdict(r bench.LoginResult) error { return failures(r.Failed
 
 // presenceCmd measures clients that see each other's presence change.
 type presenceCmd struct {
-	fleetFlags
 	Sessions int           `default:"1000" placeholder:"N" help:"Clients (default: ${default})."`
 	Contacts int           `default:"-1" placeholder:"N" help:"Mutual contacts of each client, half of them on either side: an odd number is raised by one if there are enough clients. Missing ones are created (default: 10, or all other clients of a process if there are fewer)."`
 	Rate     float64       `default:"500" placeholder:"N" help:"Presence changes per second in total (default: ${default})."`
 	Duration time.Duration `default:"10s" placeholder:"TIME" help:"Length of the measurement (default: ${default})."`
+	fleetFlags
 }
 
 // Run measures.
@@ -269,8 +269,8 @@ func (c *presenceCmd) verdict(r bench.PresenceResult) error {
 
 // reconnectCmd measures clients that all reconnect at once.
 type reconnectCmd struct {
-	fleetFlags
 	Sessions int `default:"5000" placeholder:"N" help:"Clients (default: ${default})."`
+	fleetFlags
 }
 
 // Run measures.
