@@ -241,7 +241,7 @@ func (r *Router) isLocked(owner jid.JID) (bool, error) {
 // end. The store has already ended them.
 func (r *Router) accountDeleted(t *session.Turn, e store.AccountEvent) error {
 	owner := e.JID.Bare().Clone()
-	r.publish(owner.String(), nil)
+	r.evict(owner.String())
 	if err := r.removeSessions(t, owner.String(), e.ID); err != nil {
 		return err
 	}
@@ -308,7 +308,7 @@ func (r *Router) notifyDeleted(t *session.Turn, owner jid.JID, c store.EventCont
 	contact := c.JID.Bare().Clone()
 	unlock := r.lockRosters(contact)
 	defer unlock()
-	r.publish(contact.String(), nil)
+	r.evict(contact.String())
 	if !r.HasRecipients(contact.String(), Everyone) {
 		return nil
 	}

@@ -332,7 +332,7 @@ func (r *Router) blocklistChanged(t *session.Turn, owner jid.JID, c *blockChange
 	account := owner.String()
 	unlock := r.lockRosters(owner)
 	defer unlock()
-	r.publish(account, nil)
+	r.evict(account)
 	if !r.applyBlocklist(account, c) {
 		return nil, nil
 	}

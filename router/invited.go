@@ -38,11 +38,11 @@ func (r *Router) RegisterInvited(t *session.Turn, a store.Account, i *store.Invi
 			return st.RegisterInvited(r.ctx, a, i.ID, since, nil)
 		}
 		if err := st.RegisterInvited(r.ctx, a, i.ID, since, &c.update); err != nil {
-			r.publish(i.Inviter, nil) // another process may have changed it: read it again
+			r.evict(i.Inviter) // another process may have changed it: read it again
 			return err
 		}
 		c.after = ro.after(&c.update, ro.Version+1)
-		r.publish(i.Inviter, c.after)
+		r.publish(c)
 		r.rosterElsewhere(c.missed())
 		return nil
 	})

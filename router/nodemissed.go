@@ -115,7 +115,7 @@ func changeItem(x rosterChange) []byte {
 func (l *nodeLane) roster(node NodeID, f *fields) {
 	account := string(f.text())
 	if len(f.b) == 0 {
-		l.r.publish(account, nil)
+		l.r.evict(account)
 		return
 	}
 	flags := f.number()
@@ -134,7 +134,7 @@ func (l *nodeLane) roster(node NodeID, f *fields) {
 // catchUpWith has the account's clients on this node learn of a change that may have been missed
 // here, as soon as the store can be read.
 func (r *Router) catchUpWith(x rosterChange) {
-	r.publish(x.account, nil)
+	r.evict(x.account)
 	r.tryToLearn(missedChange{rosterChange: x})
 }
 
@@ -257,7 +257,7 @@ func (r *Router) replaceBlocklist(t *session.Turn, owner jid.JID, applied *block
 	account := owner.String()
 	unlock := r.lockRosters(owner)
 	defer unlock()
-	r.publish(account, nil)
+	r.evict(account)
 	if ro, err = r.Roster(owner); err != nil {
 		return nil, nil, err
 	}

@@ -19,6 +19,7 @@ import (
 const (
 	blockRomeo   = "<iq type='set' id='b'><block xmlns='urn:xmpp:blocking'><item jid='romeo@localhost'/></block></iq>"
 	unblockRomeo = "<iq type='set' id='u'><unblock xmlns='urn:xmpp:blocking'><item jid='romeo@localhost'/></unblock></iq>"
+	blockParis   = "<iq type='set' id='p'><block xmlns='urn:xmpp:blocking'><item jid='paris@localhost'/></block></iq>"
 	addFriar     = "<iq type='set' id='a'><query xmlns='jabber:iq:roster'><item jid='friar@localhost' name='Laurence'/></query></iq>"
 	removeNurse  = "<iq type='set' id='r'><query xmlns='jabber:iq:roster'><item jid='nurse@localhost' subscription='remove'/></query></iq>"
 	addNurse     = "<iq type='set' id='n'><query xmlns='jabber:iq:roster'><item jid='nurse@localhost'/></query></iq>"
@@ -253,6 +254,28 @@ func TestBlockWhileMoving(t *testing.T) {
 			barred(t, cluster, romeo, phone, "juliet@localhost/phone")
 		})
 	}
+}
+
+// TestBlockWhileRosterChanges: a roster is changed on a node while another one changes the account's
+// blocklist. Whoever logs in afterwards has the new list.
+// Bug: the node kept the roster in memory with the earlier list.
+func TestBlockWhileRosterChanges(t *testing.T) {
+	var faults faultstore.Faults
+	cluster, location := memnodes.New(), memstore.New()
+	a := xmpptest.NewServer(t, xmpptest.Config{Cluster: cluster, Location: location, Store: faults.Options()})
+	b := xmpptest.NewServer(t, xmpptest.Config{Cluster: cluster, Location: location})
+	juliet, romeo, paris := goOnline(t, b, "juliet", "b"), goOnline(t, a, "romeo", "r"), goOnline(t, a, "paris", "r")
+	cluster.Wait()
+	release := faults.StopWrites()
+	before := faults.Calls("ApplyRoster")
+	romeo.write("<presence type='subscribe' to='juliet@localhost'/>")
+	xmpptest.Eventually(t, "the roster to be changed", func() bool { return faults.Calls("ApplyRoster") > before })
+	juliet.say(blockParis, "id='p'")
+	cluster.Wait()
+	release()
+	romeo.await("ask='subscribe'")
+	other := goOnline(t, a, "juliet", "a")
+	barred(t, cluster, paris, other, "juliet@localhost/a")
 }
 
 // TestPushWhileMoving: another client changes the roster while a session of the account is on its way

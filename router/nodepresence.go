@@ -288,7 +288,7 @@ func (l *nodeLane) subscription(node NodeID, key string, f *fields) {
 	// The client may reply before itemRoster arrives, which is in order with other items of the
 	// recipient only: "subscribed" to a request that is not in the roster would be an approval
 	// in advance.
-	l.r.publish(to.BareString(), nil)
+	l.r.evict(to.BareString())
 	l.r.sendSubscription(l.turn, from, to, request, f.b)
 }
 
@@ -312,7 +312,7 @@ func (l *nodeLane) push(node NodeID, key string, f *fields) {
 	if f.bad {
 		return
 	}
-	l.r.publish(owner, nil)
+	l.r.evict(owner)
 	if l.r.pushed.isLatest(owner, item.JID.String(), version) {
 		l.r.pushHere(l.turn, owner, &item, removed, version)
 	}

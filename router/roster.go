@@ -318,10 +318,10 @@ func (r *Router) apply(changes ...*change) error {
 	for i, c := range done {
 		switch {
 		case err != nil:
-			r.publish(c.update.Owner.String(), nil) // another process may have changed it: read it again
+			r.evict(c.update.Owner.String()) // another process may have changed it: read it again
 		case !c.isEmpty():
 			c.after = c.before.after(&c.update, versions[i])
-			r.publish(c.update.Owner.String(), c.after)
+			r.publish(c)
 			r.rosterElsewhere(c.missed())
 		}
 	}

@@ -45,14 +45,43 @@ func (r *Router) remember(owner jid.JID, ro *Roster, seen uint32) {
 // larger than the entire cache only after some time, and others before it.
 func (r *Router) fitsCache(ro *Roster) bool { return int(ro.weight()) <= r.config().RosterCache }
 
-// publish replaces an account's roster in memory, or evicts it if ro is nil.
-func (r *Router) publish(owner string, ro *Roster) {
+// evict drops an account's roster from memory: another node or process has changed it.
+func (r *Router) evict(owner string) {
 	mu := r.lockPresence(owner)
 	defer mu.Unlock()
 	r.changesOf(owner).Add(1)
-	if ro != nil && r.fitsCache(ro) {
-		r.rosters.Set(strings.Clone(owner), ro)
+	r.rosters.Invalidate(owner)
+}
+
+// publish replaces an account's roster in memory by the one after a change. The caller holds the
+// account's roster lock.
+func (r *Router) publish(c *change) {
+	if !r.replaceCached(c.update.Owner.String(), c.after) {
+		_, _ = r.Roster(c.update.Owner.Clone()) // to have it in memory; after an error, it is read when it is needed
+	}
+}
+
+// replaceCached is a step of publish. In a cluster it returns false if there is no roster in memory:
+// another node may have changed it, or the blocklist, since the change was decided, and what is
+// decided by the one in memory must not be decided by an outdated one.
+func (r *Router) replaceCached(owner string, after *Roster) bool {
+	mu := r.lockPresence(owner)
+	defer mu.Unlock()
+	r.changesOf(owner).Add(1)
+	now, ok := r.cached(owner)
+	switch {
+	case !ok && r.nodes != nil:
+		return false
+	case ok && now.Version > after.Version:
+		return true
+	case ok && now.blocked != after.blocked: // it was read again
+		after = after.copy()
+		after.blocked = now.blocked
+	}
+	if r.fitsCache(after) {
+		r.rosters.Set(strings.Clone(owner), after)
 	} else {
 		r.rosters.Invalidate(owner)
 	}
+	return true
 }
