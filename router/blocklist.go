@@ -224,7 +224,7 @@ func (r *Router) bars(account, other jid.JID) bool {
 	}
 	all, err := r.config().Store.BlobKeys(r.ctx, account.Bare(), nsBlocking)
 	if err != nil {
-		r.config().Logger.Error("blocklist could not be read", "jid", account.BareString(), "err", err)
+		r.LogError("blocklist could not be read", account.BareString(), err)
 		return false
 	}
 	return newBlocklist(all).Blocks(other)

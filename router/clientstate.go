@@ -110,7 +110,7 @@ func (r *Router) sendMissedPresence(t *session.Turn, s *session.Session, what mi
 	case need != session.Done:
 		r.sessions.Offload(t, s, need, func(t *session.Turn) { r.sendMissedPresence(t, s, what) })
 	case err != nil:
-		r.config().Logger.Error("roster could not be read", "jid", s.FullJID(), "err", err)
+		r.LogError("roster could not be read", s.FullJID(), err)
 		*missed.Make(s) = what // it is sent when the client has been inactive again
 	default:
 		r.sendPendingPresence(t, s, ro, &f)

@@ -98,7 +98,7 @@ func (u *undeleted) deleteAll(ctx context.Context, owner jid.JID) {
 			d.running = false
 			u.scheduleRetry()
 			u.mu.Unlock()
-			u.r.config().Logger.Error("delivered messages could not be deleted, will retry", "jid", owner.String(), "err", err)
+			u.r.LogError("delivered messages could not be deleted, will retry", owner.String(), err)
 			return
 		}
 		u.deleted.Add(int64(len(ids)))

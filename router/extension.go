@@ -294,7 +294,7 @@ func (rq *Request) appendEmpty() []byte {
 }
 
 // Error replies with an error: a *stanza.ErrorReply unchanged, store.ErrNotFound as
-// <item-not-found/>, and any other error, which is logged, as <internal-server-error/>.
+// <item-not-found/>, and any other error, which is logged at a limited rate, as <internal-server-error/>.
 func (rq *Request) Error(err error) {
 	var reply *stanza.ErrorReply
 	switch {
@@ -303,8 +303,10 @@ func (rq *Request) Error(err error) {
 		reply = stanza.ItemNotFound
 	default:
 		reply = stanza.InternalServerError
-		rq.Router.config().Logger.Error("iq request failed", "jid", address(rq.From),
-			"payload", string(rq.Payload().Space()), "err", err)
+		if rq.Router.errorLog.Allow() {
+			rq.Router.config().Logger.Error("iq request failed", "jid", address(rq.From),
+				"payload", string(rq.Payload().Space()), "err", err)
+		}
 	}
 	rq.reply(reply)
 }

@@ -140,7 +140,7 @@ func (r *Router) resumeContactPresence(t *session.Turn, s *session.Session) {
 		r.sessions.Offload(t, s, need, func(t *session.Turn) { r.resumeContactPresence(t, s) })
 		return
 	case err != nil:
-		r.config().Logger.Error("roster could not be read", "jid", s.FullJID(), "err", err)
+		r.LogError("roster could not be read", s.FullJID(), err)
 		if f.roster && f.since != 0 || f.outdated {
 			*missed.Make(s) = missedPresence{since: f.since, outdated: f.outdated}
 		}

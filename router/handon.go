@@ -168,7 +168,7 @@ func (h *handOn) follow() {
 		_, err = cfg.Store.AppendOfflineAll(h.r.ctx, h.account, again, h.r.offlineQuota())
 	}
 	if err != nil {
-		cfg.Logger.Error("stored messages may be delivered before earlier ones: they could not be stored again", "jid", h.session.FullJID(), "err", err)
+		h.r.LogError("stored messages may be delivered before earlier ones: they could not be stored again", h.session.FullJID(), err)
 	}
 }
 

@@ -180,7 +180,7 @@ func (r *Router) OnUnavailable(t *session.Turn, s *session.Session) bool {
 		case need != session.Done:
 			return false
 		case err != nil:
-			r.config().Logger.Error("roster could not be read", "jid", s.FullJID(), "err", err)
+			r.LogError("roster could not be read", s.FullJID(), err)
 		default:
 			if r.locateContacts(t, s, own) != session.Done {
 				return false

@@ -155,6 +155,13 @@ func (r *Router) nodesFailed(what string, err error) {
 	}
 }
 
+// notResumed logs why a session of another node is not resumed. Very many may be at the same time.
+func (r *Router) notResumed(what, account string, err error) {
+	if r.nodeLog.Allow() {
+		r.config().Logger.Warn(what, "jid", account, "err", err)
+	}
+}
+
 // unreached returns the error for a stanza that no resource gets. If that is only because the
 // directory or a node could not be reached, it is <remote-server-timeout/>, which tells the
 // sender to try again later (RFC 6120 section 8.3.3.16,

@@ -89,7 +89,7 @@ func (r *Router) resumeSaved(t *session.Turn, x *fetching, data []byte) {
 		r.putBack(t, x, data)
 	default:
 		if err != nil {
-			r.config().Logger.Warn("a saved session was not resumed", "jid", x.Account(), "err", err)
+			r.notResumed("a saved session was not resumed", x.Account(), err)
 		}
 		r.endSaved(t, data)
 	}

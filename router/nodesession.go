@@ -146,14 +146,14 @@ func addressIn(data []byte) string {
 // its entry in the directory. It returns false if the session must remain where it is.
 func (r *Router) takeSession(t *session.Turn, x *fetching, node NodeID, data []byte) (taken bool) {
 	if err := r.CatchUp(t, x.Event()); err != nil {
-		r.config().Logger.Error("cannot read account events; a session was not resumed", "jid", x.Account(), "err", err)
+		r.LogError("cannot read account events; a session was not resumed", x.Account(), err)
 		return false
 	}
 	r.moves.count.Add(1)
 	defer r.moves.count.Add(-1)
 	s, err := x.Arrive(t, data)
 	if err != nil {
-		r.config().Logger.Warn("a session of another node was not resumed", "jid", x.Account(), "err", err)
+		r.notResumed("a session of another node was not resumed", x.Account(), err)
 		return false
 	}
 	account := s.BareJID()

@@ -119,7 +119,7 @@ func (r *Router) deliverOffline(t *session.Turn, s *session.Session, after int64
 // offlineUnreadable is called when stored messages could not be read. Later messages do not
 // wait for that.
 func (r *Router) offlineUnreadable(s *session.Session, err error) {
-	r.config().Logger.Error("offline messages could not be read, will retry", "jid", s.FullJID(), "err", err)
+	r.LogError("offline messages could not be read, will retry", s.FullJID(), err)
 	if r.ctx.Err() != nil {
 		return
 	}

@@ -208,7 +208,7 @@ func (r *Router) lookUp(s *session.Session) (known Known, ok bool) {
 	seen := r.changesOf(owner.String()).Load()
 	state, err := r.config().Store.LoginState(r.ctx, owner)
 	if err != nil {
-		r.config().Logger.Error("roster could not be read", "jid", s.FullJID(), "err", err)
+		r.LogError("roster could not be read", s.FullJID(), err)
 		return known, true
 	}
 	if state.Roster.Version == 0 || s.AuthenticatedBefore(state.Roster.Generation) {

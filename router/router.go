@@ -70,6 +70,7 @@ type Router struct {
 	reports       *loglimit.Limit
 	nodes         Nodes // nil: this server is alone
 	nodeLog       *loglimit.Limit
+	errorLog      *loglimit.Limit
 	requests      nodeRequests
 	untold        untold
 	recent        recentChanges
@@ -99,6 +100,7 @@ func New(cfg Config) *Router {
 	r.settings.Store(&cfg)
 	r.lastActivity.r = r
 	r.nodeLog = loglimit.New(cfg.Logger, "more errors of the cluster than are logged")
+	r.errorLog = loglimit.New(cfg.Logger, "more errors of the server than are logged")
 	r.undeleted.r = r
 	r.strangers.prepare(r)
 	r.unannounced.later, r.unannounced.try = r.retryLater, r.diedOne
@@ -152,6 +154,7 @@ func (r *Router) Close() {
 		}
 	}
 	r.nodeLog.Close()
+	r.errorLog.Close()
 	r.strangers.log.Close()
 	r.rosters.StopAllGoroutines()
 }
@@ -259,7 +262,7 @@ func (r *Router) Reply(t *session.Turn, from Sender, st *stanza.Stanza, e *stanz
 
 // fault replies to a stanza that the server could not process, and logs why.
 func (r *Router) fault(t *session.Turn, from Sender, st *stanza.Stanza, doing string, err error) {
-	r.config().Logger.Error(doing, "jid", address(from), "err", err)
+	r.LogError(doing, address(from), err)
 	r.Reply(t, from, st, stanza.InternalServerError)
 }
 

@@ -100,7 +100,7 @@ func (g *strangers) message(t *session.Turn, from Sender, st *stanza.Stanza) (e 
 		}
 		var err error
 		if ro, err = g.r.Roster(s.JID().Bare()); err != nil {
-			g.r.config().Logger.Error("roster could not be read", "jid", s.FullJID(), "err", err)
+			g.r.LogError("roster could not be read", s.FullJID(), err)
 			return stanza.InternalServerError, session.Done
 		}
 	}

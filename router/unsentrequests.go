@@ -52,13 +52,13 @@ func (r *Router) sendRequests(t *session.Turn, s *session.Session, only []string
 	t.Flush() // do not delay what is queued for others
 	requests, err := r.config().Store.SubscriptionRequests(r.ctx, s.JID().Bare())
 	if err != nil {
-		r.config().Logger.Error("subscription requests could not be read", "jid", s.FullJID(), "err", err)
+		r.LogError("subscription requests could not be read", s.FullJID(), err)
 		return
 	}
 	if len(requests) > 0 {
 		if ok, err := r.mayHave(s); !ok {
 			if err != nil {
-				r.config().Logger.Error("account could not be read", "jid", s.FullJID(), "err", err)
+				r.LogError("account could not be read", s.FullJID(), err)
 			}
 			return
 		}

@@ -292,3 +292,7 @@ func (m *Manager) Close() {
 	m.tokenCounts.close()
 	m.loginLog.close()
 }
+
+// logFault logs an error of the server because of which the login of an account has failed, or lacks
+// something, at a limited rate.
+func (m *Manager) logFault(what, account string, err error) { m.loginLog.fault(what, account, err) }

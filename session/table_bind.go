@@ -24,7 +24,7 @@ func (m *Manager) Bind(t *Turn, s *Session, resource string, policy ConflictPoli
 		return nil, stanza.BadRequest.WithText("The resource is not a valid resourcepart.")
 	}
 	if err := m.config().Router.CatchUp(t, s.Event()); err != nil {
-		m.config().Logger.Error("cannot read account events; binding refused", "jid", s.BareJID(), "err", err)
+		m.logFault("cannot read account events; binding refused", s.BareJID(), err)
 		return nil, stanza.InternalServerError
 	}
 	first, reply := m.enter(t, s, full, policy, last)

@@ -108,7 +108,7 @@ func guardLastActivity(r *router.Router, t *session.Turn, from router.Sender, st
 	ro, err := r.Roster(st.To.Bare())
 	switch {
 	case err != nil:
-		r.Logger().Error("roster could not be read", "jid", from.JID().String(), "err", err)
+		r.LogError("roster could not be read", from.JID().String(), err)
 		r.Reply(t, from, st, stanza.InternalServerError)
 		return router.Handled
 	case !ro.Subscribed(from.JID().BareString()):
