@@ -56,3 +56,24 @@ func testNodesResumeModel(t *testing.T, cfg xmpptest.Config) {
 		t.Errorf("%d sessions have left a node, %d have arrived at one", left, arrived)
 	}
 }
+
+// TestBothMoved: two sessions of an account have left a node within seconds, for different nodes. A
+// request that was on its way to the first one reaches it.
+// Bug: only the last move was remembered, so the sender got an error.
+func TestBothMoved(t *testing.T) {
+	cluster, nodes := newCluster(t, 4, xmpptest.Config{})
+	romeo := goOnline(t, nodes[3], "romeo", "r")
+	ids := make([]string, 2)
+	for i, resource := range []string{"phone", "tablet"} {
+		ids[i] = loginAs(t, nodes[0], "juliet", resource, plainHeader).enable()
+	}
+	cluster.Wait()
+	release := nodes[3].Node().HoldSent()
+	romeo.say("<iq type='get' id='v' to='juliet@localhost/phone'><query xmlns='urn:x'/></iq>", "")
+	romeo.sync()
+	phone := resumeAt(t, nodes[1], "juliet", ids[0], "0")
+	resumeAt(t, nodes[2], "juliet", ids[1], "0")
+	xmpptest.Eventually(t, "the sessions have left", func() bool { return nodes[0].Sessions.Counts().Bound == 0 })
+	release()
+	phone.await("<query xmlns='urn:x'")
+}

@@ -142,8 +142,8 @@ func (l *nodeLane) undeliveredRest(data []byte) {
 
 // Relay implements session.Router.
 func (r *Router) Relay(s *session.Session, b []byte, stored int64, stamped bool) bool {
-	x, ok := r.moves.where(s.BareJID())
-	if !ok || x.resource != s.Resource() {
+	to := r.moves.where(s.BareJID(), s.Resource())
+	if to == 0 {
 		return false
 	}
 	key := s.BareJID()
@@ -153,7 +153,7 @@ func (r *Router) Relay(s *session.Session, b []byte, stored int64, stamped bool)
 	item := appendField(appendKind(nil, itemRelay), s.FullJID())
 	item = appendNumber(item, uint64(stored))
 	item = appendFlag(item, stamped)
-	return r.nodes.Send(x.to, key, append(item, b...))
+	return r.nodes.Send(to, key, append(item, b...))
 }
 
 // Departing implements session.Router. A session that moves becomes active, as it does when
@@ -177,20 +177,27 @@ func (r *Router) pass(to, from NodeID, account string, item []byte) bool {
 	return r.nodes.Send(to, account, append(b, item...))
 }
 
-// passOn passes an item for an account on if a session of it has moved away lately: the node
+// passOn passes an item for an account on if sessions of it have moved away lately: the node
 // that has sent it may not have known.
-func (l *nodeLane) passOn(from NodeID, account, key string, item []byte) (passed bool) {
+func (l *nodeLane) passOn(from NodeID, account, key string, item []byte) {
+	if l.passed {
+		return
+	}
+	for _, to := range l.r.moves.movedTo(account) {
+		if to != from {
+			l.r.pass(to, from, key, item)
+		}
+	}
+}
+
+// passOnTo passes an item for a resource on if that has moved away lately, and reports whether it
+// did.
+func (l *nodeLane) passOnTo(full jid.JID, from NodeID, key string, item []byte) bool {
 	if l.passed {
 		return false
 	}
-	x, ok := l.r.moves.where(account)
-	return ok && x.to != from && l.r.pass(x.to, from, key, item)
-}
-
-// hasMoved reports whether a resource has moved away lately.
-func (l *nodeLane) hasMoved(full jid.JID) bool {
-	x, ok := l.r.moves.where(full.BareString())
-	return ok && x.resource == full.Resource()
+	to := l.r.moves.where(full.BareString(), full.Resource())
+	return to != 0 && to != from && l.r.pass(to, from, key, item)
 }
 
 // passedOn handles itemPassed.

@@ -147,7 +147,7 @@ func (l *nodeLane) forward(node NodeID, key string, f *fields) {
 	defer done()
 	if st.HasTo {
 		from.key = st.To.BareString()
-		if l.r.resource(st.To) == nil && l.hasMoved(st.To) && l.passOn(node, from.key, key, l.item) {
+		if l.r.resource(st.To) == nil && l.passOnTo(st.To, node, key, l.item) {
 			return
 		}
 	}
@@ -174,7 +174,7 @@ func (l *nodeLane) stored(node NodeID, key string, f *fields) {
 func (l *nodeLane) deliver(node NodeID, key string, f *fields) {
 	to := f.address()
 	switch s := l.r.resource(to); {
-	case s == nil && l.hasMoved(to) && l.passOn(node, to.BareString(), key, l.item):
+	case s == nil && l.passOnTo(to, node, key, l.item):
 	case s != nil:
 		s.SendBytes(l.turn, f.b)
 	case l.r.isRemote(to):

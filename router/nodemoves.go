@@ -18,7 +18,7 @@ type moves struct {
 	last       uint64                // number of the last request
 	fetches    map[uint64]*fetching  // requests of this node
 	departures map[string]*departing // sessions that other nodes have been sent, by full JID
-	moved      map[string]moved      // by account
+	moved      map[string][]*moved   // by account; each resource once
 	restoring  bool                  // this node is taking the sessions that it has saved
 	waiting    []func()              // until it has
 }
@@ -175,32 +175,56 @@ func (m *moves) remember(account, resource string, to NodeID) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.moved == nil {
-		m.moved = make(map[string]moved)
+		m.moved = make(map[string][]*moved)
 	}
-	x := moved{resource, to}
-	m.moved[account] = x
+	m.drop(account, func(x *moved) bool { return x.resource == resource })
+	now := &moved{resource, to}
+	m.moved[account] = append(m.moved[account], now)
 	time.AfterFunc(movedFor, func() {
 		m.mu.Lock()
 		defer m.mu.Unlock()
-		if m.moved[account] == x {
-			delete(m.moved, account)
-		}
+		m.drop(account, func(x *moved) bool { return x == now })
 	})
 }
 
-// forget is called when a session of an account has come here.
-func (m *moves) forget(account string) {
+// forget is called when a session has come here.
+func (m *moves) forget(account, resource string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	delete(m.moved, account)
+	m.drop(account, func(x *moved) bool { return x.resource == resource })
 }
 
-// where returns where a session of an account has moved lately.
-func (m *moves) where(account string) (x moved, ok bool) {
+// drop forgets where sessions of an account have moved. The caller holds mu.
+func (m *moves) drop(account string, which func(*moved) bool) {
+	if left := slices.DeleteFunc(m.moved[account], which); len(left) > 0 {
+		m.moved[account] = left
+	} else {
+		delete(m.moved, account)
+	}
+}
+
+// where returns where a session has moved lately, 0 if it has not.
+func (m *moves) where(account, resource string) NodeID {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	x, ok = m.moved[account]
-	return x, ok
+	for _, x := range m.moved[account] {
+		if x.resource == resource {
+			return x.to
+		}
+	}
+	return 0
+}
+
+// movedTo returns the nodes to which sessions of an account have moved lately.
+func (m *moves) movedTo(account string) (nodes []NodeID) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, x := range m.moved[account] {
+		if !slices.Contains(nodes, x.to) {
+			nodes = append(nodes, x.to)
+		}
+	}
+	return nodes
 }
 
 // leaving returns the nodes to which sessions of an account are moving.

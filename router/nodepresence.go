@@ -227,7 +227,7 @@ func (l *nodeLane) probe(node NodeID, key string, f *fields) {
 			continue
 		}
 		l.passOn(node, account, key, appendTexts(slices.Clip(head), []string{account}))
-		if x, ok := l.r.moves.where(account); ok && x.to == node { // with the request on the way
+		if slices.Contains(l.r.moves.movedTo(account), node) { // with the request on the way
 			item := appendField(appendKind(nil, itemPresences), account)
 			l.r.nodes.Send(node, account, appendField(item, from.jid.String()))
 		}
@@ -259,7 +259,7 @@ func (l *nodeLane) show(node NodeID, key string, f *fields) {
 	to, from := f.address(), f.address()
 	s := l.r.resource(to)
 	switch {
-	case s == nil && l.hasMoved(to) && l.passOn(node, to.BareString(), key, l.item):
+	case s == nil && l.passOnTo(to, node, key, l.item):
 	case s == nil || bars(s, from):
 	case l.r.mustWait(s, len(f.b)) && Available(s):
 		l.r.sessions.RunOnLoop(s, func(t *session.Turn) { l.r.sendPresenceOf(t, s, from.BareString()) })

@@ -132,7 +132,7 @@ func (l *nodeLane) kick(node NodeID, account string, f *fields) {
 			l.r.sessions.Displace(l.turn, s)
 		}
 	}
-	if !found && l.hasMoved(full) && l.passOn(node, full.BareString(), account, l.item) {
+	if !found && l.passOnTo(full, node, account, l.item) {
 		return
 	}
 	if id == 0 {

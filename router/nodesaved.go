@@ -100,7 +100,7 @@ func (r *Router) resumeSaved(t *session.Turn, x *fetching, data []byte) {
 // others. It returns false if another session has its address.
 func (r *Router) takeSaved(t *session.Turn, x *fetching, s *session.Session) bool {
 	account := s.BareJID()
-	r.moves.forget(account)
+	r.moves.forget(account, s.Resource())
 	got, err := r.nodes.Register(r.ctx, account, s.Resource(), Registration{MaxResources: anyResources})
 	switch {
 	case err != nil: // it is registered when the directory is back

@@ -157,7 +157,7 @@ func (r *Router) takeSession(t *session.Turn, x *fetching, node NodeID, data []b
 		return false
 	}
 	account := s.BareJID()
-	r.moves.forget(account)
+	r.moves.forget(account, s.Resource())
 	got, err := r.nodes.Register(r.ctx, account, s.Resource(), Registration{From: node, MaxResources: anyResources})
 	switch {
 	case err != nil: // it is registered when the directory is back

@@ -291,8 +291,8 @@ func (r *Router) deliverStored(t *session.Turn, owner jid.JID) {
 	r.storedElsewhere(t, owner)
 	r.deliverStoredHere(t, owner)
 	// If a resource has left for another node meanwhile, it was found on neither.
-	if x, ok := r.moves.where(owner.String()); ok {
-		r.pass(x.to, r.nodes.Self(), owner.String(), storedItem(owner))
+	for _, to := range r.moves.movedTo(owner.String()) {
+		r.pass(to, r.nodes.Self(), owner.String(), storedItem(owner))
 	}
 }
 
