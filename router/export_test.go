@@ -58,3 +58,13 @@ func CheckDepartures(t testing.TB, every time.Duration) {
 
 // IsTaken reports whether an item between nodes says that a session has arrived.
 func IsTaken(item []byte) bool { return itemKind(item[0]) == itemTaken }
+
+// LimitKicking limits how many clients wait for the ends of sessions on other nodes.
+func LimitKicking(t testing.TB, n int32) {
+	before := maxKicking
+	maxKicking = n
+	t.Cleanup(func() { maxKicking = before })
+}
+
+// Kicking is how many clients wait for the ends of sessions on other nodes.
+func (r *Router) Kicking() int32 { return r.kicking.Load() }

@@ -77,7 +77,7 @@ func (l *nodeLane) handle(from NodeID, account string, kind itemKind, f *fields)
 	case itemKick:
 		l.kick(from, account, f)
 	case itemReply:
-		r.requests.finish(f.number())
+		l.reply(f)
 	case itemAnnounce:
 		l.announce(f)
 	case itemFetch:
@@ -229,7 +229,7 @@ func (l *nodeLane) undelivered(to NodeID, account string, kind itemKind, f *fiel
 		r.untold.add(account) // if the node has not died
 	case itemKick: // it has ended with its node
 		f.address()
-		r.requests.finish(f.number())
+		r.requests.finish(f.number(), false)
 	case itemEnd:
 		r.notEnded(to, account)
 	case itemPassed:

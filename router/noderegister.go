@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"roost/jid"
 	"roost/session"
 	"roost/stanza"
 )
@@ -20,21 +21,23 @@ var errTooMany = stanza.ResourceConstraint.WithText("Too many clients of this ac
 // the announcement of that one's end.
 const kickLimit = 5 * time.Second
 
+// maxKicking limits how many clients wait at the same time: each of them has a worker that others
+// need for their writes. When a node dies, very many bind their resources again within its lease.
+var maxKicking int32 = 256 // only tests change it
+
 // registerElsewhere enters a resource in the directory. If another node has it, policy
-// decides; the old session has ended when registerElsewhere returns.
+// decides; the old session has ended when registerElsewhere returns. A session whose client is not
+// connected gives up its resource, and its place if the account has too many, whatever the policy is:
+// a client that cannot resume its session must not be locked out by it.
 func (r *Router) registerElsewhere(t *session.Turn, s *session.Session, policy session.ConflictPolicy) *stanza.ErrorReply {
 	if r.nodes == nil {
 		return nil
 	}
-	here := 0
-	for x := range r.Recipients(s.BareJID(), Everyone) {
-		if x != s {
-			here++
-		}
+	reg := Registration{Replace: policy == session.KickOld, MaxResources: r.sessions.MaxResources(), Here: r.othersHere(s)}
+	got, err := r.nodes.Register(r.ctx, s.BareJID(), s.Resource(), reg)
+	if err == nil && (got.Full && r.makeRoom(t, s, &reg) || got.Taken && r.takeWaiting(s, &reg)) {
+		got, err = r.nodes.Register(r.ctx, s.BareJID(), s.Resource(), reg)
 	}
-	got, err := r.nodes.Register(r.ctx, s.BareJID(), s.Resource(), Registration{
-		Replace: policy == session.KickOld, MaxResources: r.sessions.MaxResources(), Here: here,
-	})
 	switch {
 	case err != nil: // it is registered when the directory is back
 		r.nodesFailed("a resource could not be registered with the cluster", err)
@@ -44,12 +47,74 @@ func (r *Router) registerElsewhere(t *session.Turn, s *session.Session, policy s
 		return stanza.Conflict
 	}
 	if n := got.Replaced.Node; n != 0 {
-		r.kick(n, s)
+		r.kick(n, s.BareJID(), s.FullJID(), "")
 	}
 	if len(got.Places) > 0 {
 		Observe(s) // those resources may have asked for copies
 	}
 	return nil
+}
+
+// othersHere returns how many other resources of a session's account are on this node.
+func (r *Router) othersHere(s *session.Session) (n int) {
+	for x := range r.Recipients(s.BareJID(), Everyone) {
+		if x != s {
+			n++
+		}
+	}
+	return n
+}
+
+// takeWaiting ends the session on another node that has the resource of s, if its client is not
+// connected. It returns false if it has not, and otherwise changes reg for the next attempt.
+func (r *Router) takeWaiting(s *session.Session, reg *Registration) bool {
+	places, err := r.nodes.Current(r.ctx, s.BareJID())
+	if err != nil {
+		r.nodesFailed("resources on other nodes could not be looked up", err)
+		return false
+	}
+	p, ok := findPlace(places, s.Resource())
+	reg.Replace = ok && r.kick(p.Node, s.BareJID(), s.BareJID(), s.Resource())
+	return reg.Replace
+}
+
+// makeRoom is takeWaiting for any resource of the account, on this node or another one.
+func (r *Router) makeRoom(t *session.Turn, s *session.Session, reg *Registration) bool {
+	if r.endWaiting(t, s.BareJID(), "") {
+		reg.Here = r.othersHere(s)
+		return true
+	}
+	places, err := r.nodes.Current(r.ctx, s.BareJID())
+	if err != nil {
+		r.nodesFailed("resources on other nodes could not be looked up", err)
+		return false
+	}
+	end := time.Now().Add(kickLimit)
+	for _, n := range nodesOf(nil, places, anyPlace) {
+		if time.Now().After(end) {
+			return false
+		}
+		if r.kick(n, s.BareJID(), s.BareJID(), "") {
+			reg.MaxResources++ // that one may still be in the directory
+			return true
+		}
+	}
+	return false
+}
+
+// endWaiting ends the oldest of an account's sessions on this node whose clients are not connected,
+// or that with a resource, unless it is "". It returns false if there is none.
+func (r *Router) endWaiting(t *session.Turn, account, resource string) bool {
+	var oldest *session.Session // the newest come first
+	for x := range r.Recipients(account, (*session.Session).Detached) {
+		if resource == "" || x.Resource() == resource {
+			oldest = x
+		}
+	}
+	if oldest != nil {
+		r.sessions.Displace(t, oldest)
+	}
+	return oldest != nil
 }
 
 // updateElsewhere changes a resource's entry in the directory. The caller holds the presence
@@ -64,49 +129,57 @@ func (r *Router) updateElsewhere(s *session.Session, available bool, priority in
 type nodeRequests struct {
 	mu   sync.Mutex
 	last uint64
-	all  map[uint64]chan struct{}
+	all  map[uint64]chan bool
 }
 
-// begin returns the number of a new request, and a channel that is closed when it is
-// finished.
-func (q *nodeRequests) begin() (id uint64, done <-chan struct{}) {
+// begin returns the number of a new request, and a channel that gets its result.
+func (q *nodeRequests) begin() (id uint64, result <-chan bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.all == nil {
-		q.all = make(map[uint64]chan struct{})
+		q.all = make(map[uint64]chan bool)
 	}
 	q.last++
-	c := make(chan struct{})
+	c := make(chan bool, 1)
 	q.all[q.last] = c
 	return q.last, c
 }
 
 // finish ends a request, if it has not ended.
-func (q *nodeRequests) finish(id uint64) {
+func (q *nodeRequests) finish(id uint64, result bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if c := q.all[id]; c != nil {
-		close(c)
+		c <- result
 		delete(q.all, id)
 	}
 }
 
-// kick ends the session on another node that has the address of s, and waits until its end
-// was announced: unavailable presence must not follow the available presence of s.
-func (r *Router) kick(node NodeID, s *session.Session) {
-	id, done := r.requests.begin()
-	defer r.requests.finish(id)
-	item := appendField(appendKind(nil, itemKick), s.FullJID())
-	if !r.nodes.Send(node, s.BareJID(), appendNumber(item, id)) {
-		return
+// kick ends the session on another node that has a full JID, and waits until its end was
+// announced: unavailable presence must not follow the available presence of the session that
+// replaces it. If address is the account, it ends a session whose client is not connected: that with a
+// resource, or any. It reports whether the node has said that it did. If too many wait already, it
+// does not wait.
+func (r *Router) kick(node NodeID, account, address, resource string) (ended bool) {
+	id, result := r.requests.begin()
+	defer r.requests.finish(id, false)
+	defer r.kicking.Add(-1)
+	waits := r.kicking.Add(1) <= maxKicking
+	if !waits {
+		r.requests.finish(id, false)
+	}
+	item := appendNumber(appendField(appendKind(nil, itemKick), address), id)
+	if !r.nodes.Send(node, account, appendField(item, resource)) {
+		return false
 	}
 	limit := time.NewTimer(kickLimit)
 	defer limit.Stop()
 	select {
-	case <-done:
+	case ended = <-result:
 	case <-limit.C:
 	case <-r.ctx.Done():
 	}
+	return ended
 }
 
 // EndElsewhere implements session.Router.
@@ -119,25 +192,55 @@ func (r *Router) EndElsewhere(t *session.Turn, s *session.Session, which func(re
 	}
 }
 
-// kick handles itemKick.
+// kick handles itemKick. A worker ends the session, because that may have to read a roster: what else
+// nodes send must not wait for the store.
 func (l *nodeLane) kick(node NodeID, account string, f *fields) {
-	full, id := f.address(), f.number()
-	if f.bad {
-		return
+	r, j, id := l.r, f.address(), f.number()
+	end, found := func(t *session.Turn) (ended bool) {
+		s := r.boundHere(j)
+		if s != nil {
+			r.giveWay(t, s)
+		}
+		return s != nil
+	}, r.boundHere(j) != nil
+	if !j.IsFull() {
+		resource := string(f.text())
+		end = func(t *session.Turn) bool { return r.endWaiting(t, j.String(), resource) }
+		found = r.HasRecipients(j.String(), (*session.Session).Detached)
 	}
-	found := false
-	for s := range l.r.Recipients(full.BareString(), Everyone) {
+	switch {
+	case f.bad:
+	case found:
+		r.sessions.Go(session.Read, func(t *session.Turn) {
+			ended := end(t)
+			t.Flush()
+			r.replyToKick(node, account, id, ended)
+		})
+	case !j.IsFull() || !l.passOnTo(j, node, account, l.item):
+		r.replyToKick(node, account, id, false)
+	}
+}
+
+// replyToKick tells a node whether a session was ended. id is 0 if nobody waits for that.
+func (r *Router) replyToKick(node NodeID, account string, id uint64, ended bool) {
+	if id != 0 {
+		item := appendNumber(appendKind(nil, itemReply), id)
+		r.nodes.Send(node, account, appendFlag(item, ended))
+	}
+}
+
+// boundHere returns the session of this node that has a full JID, also one that is being bound.
+func (r *Router) boundHere(full jid.JID) *session.Session {
+	for s := range r.Recipients(full.BareString(), Everyone) {
 		if s.Resource() == full.Resource() {
-			found = true
-			l.r.sessions.Displace(l.turn, s)
+			return s
 		}
 	}
-	if !found && l.passOnTo(full, node, account, l.item) {
-		return
-	}
-	if id == 0 {
-		return // nobody waits
-	}
-	l.turn.Flush()
-	l.r.nodes.Send(node, account, appendNumber(appendKind(nil, itemReply), id))
+	return nil
+}
+
+// reply handles itemReply.
+func (l *nodeLane) reply(f *fields) {
+	id := f.number()
+	l.r.requests.finish(id, len(f.b) > 0 && f.flag())
 }

@@ -135,7 +135,8 @@ func (r *Router) registerAgain(ctx context.Context, t *session.Turn, s *session.
 }
 
 // giveWay ends a session whose address a session on another node has. If that one is
-// available, unavailable presence of this one would be taken for that one's.
+// available already, because its client has not waited for the end of this one, unavailable presence
+// of this one would be taken for that one's.
 func (r *Router) giveWay(t *session.Turn, s *session.Session) {
 	places, err := r.nodes.Current(r.ctx, s.BareJID())
 	if err != nil {

@@ -72,6 +72,7 @@ type Router struct {
 	nodeLog       *loglimit.Limit
 	errorLog      *loglimit.Limit
 	requests      nodeRequests
+	kicking       atomic.Int32 // clients that wait for requests
 	untold        untold
 	recent        recentChanges
 	back          backQueue

@@ -1,0 +1,116 @@
+package router_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"roost/internal/xmpptest"
+	"roost/jid"
+	"roost/router"
+	"roost/session"
+)
+
+// bindAs requests a resource, and returns without waiting for it.
+func bindAs(t *testing.T, s *xmpptest.Server, user, resource string) *rawClient {
+	t.Helper()
+	c := dialRaw(t, s)
+	authenticate(c, user, plainHeader)
+	c.write("<iq type='set' id='bind'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>" + resource + "</resource></bind></iq>")
+	return c
+}
+
+// TestMaxResourcesOnNodes: an account has as many resources as it may have, on several nodes. A new
+// client is refused, as RFC 6120 section 7.6.2.1 permits
+// (https://www.rfc-editor.org/rfc/rfc6120#section-7.6.2.1), unless the client of one of them is not
+// connected: that one ends, and not more than that, on whatever node.
+// Bug: a client that could not resume its session was locked out until that was over.
+func TestMaxResourcesOnNodes(t *testing.T) {
+	for lost := range 3 {
+		t.Run(fmt.Sprintf("on node %d", lost), func(t *testing.T) {
+			cluster, nodes := newCluster(t, 3, xmpptest.Config{Session: session.Config{MaxResources: 3}})
+			var clients []*rawClient
+			for i, s := range nodes {
+				c := loginAs(t, s, "juliet", fmt.Sprint(i), plainHeader)
+				c.enable()
+				clients = append(clients, c)
+			}
+			refused := bindAs(t, nodes[0], "juliet", "new")
+			refused.await("<resource-constraint ")
+			_ = clients[lost].conn.Close()
+			xmpptest.Eventually(t, "the session waits", func() bool { return nodes[lost].Sessions.Detached() == 1 })
+			bindAs(t, nodes[0], "juliet", "new").await("<jid>juliet@localhost/new</jid>")
+			xmpptest.Eventually(t, "the session that waited ends", func() bool { return nodes[lost].Sessions.Detached() == 0 })
+			bindAs(t, nodes[0], "juliet", "more").await("<resource-constraint ")
+			cluster.Wait()
+			if got := len(cluster.Places("juliet@localhost")); got != 3 {
+				t.Errorf("%d resources in the directory, want 3", got)
+			}
+			for i, c := range clients {
+				if i != lost && strings.Contains(c.ask(""), "<conflict") {
+					t.Errorf("client %d lost its session", i)
+				}
+			}
+		})
+	}
+}
+
+// TestConflictWithWaiting: the resource that a client requests is that of a session on another node,
+// which a policy protects. It does not protect one whose client is not connected.
+func TestConflictWithWaiting(t *testing.T) {
+	for _, policy := range []session.ConflictPolicy{session.RefuseNew, session.RenameNew} {
+		_, nodes := newCluster(t, 2, xmpptest.Config{Session: session.Config{Conflict: policy}})
+		old := loginAs(t, nodes[0], "juliet", "r", plainHeader)
+		old.enable()
+		got := bindAs(t, nodes[1], "juliet", "r")
+		got.await("</iq>")
+		if strings.Contains(got.got, "<jid>juliet@localhost/r</jid>") {
+			t.Errorf("policy %v: %s", policy, got.got)
+		}
+		_ = old.conn.Close()
+		xmpptest.Eventually(t, "the session waits", func() bool { return nodes[0].Sessions.Detached() == 1 })
+		bindAs(t, nodes[1], "juliet", "r").await("<jid>juliet@localhost/r</jid>")
+		xmpptest.Eventually(t, "the session that waited ends", func() bool { return nodes[0].Sessions.Detached() == 0 })
+	}
+}
+
+// TestKickLimit: a node does not reply, as one that has died within its lease. Only some of the clients
+// that take their resources from it wait; the workers are for others, too.
+func TestKickLimit(t *testing.T) {
+	router.LimitKicking(t, 1)
+	cluster, nodes := newCluster(t, 2, xmpptest.Config{})
+	goOnline(t, nodes[0], "romeo", "r")
+	goOnline(t, nodes[0], "juliet", "r")
+	cluster.Wait()
+	release := nodes[0].Node().Hold()
+	first := bindAs(t, nodes[1], "romeo", "r")
+	xmpptest.Eventually(t, "the first client waits", func() bool { return nodes[1].Router.Kicking() == 1 })
+	bindAs(t, nodes[1], "juliet", "r").await("<jid>juliet@localhost/r</jid>")
+	if nodes[1].Router.Kicking() != 1 {
+		t.Error("the second client has waited for as long as the first")
+	}
+	release()
+	first.await("<jid>romeo@localhost/r</jid>")
+}
+
+// TestKickLate: a node learns that a session has been replaced when the new one is available, because
+// its client has not waited for the end of the earlier one. Nobody takes that end for the end of the
+// new one.
+// Bug: contacts saw the new session leave.
+func TestKickLate(t *testing.T) {
+	router.LimitKicking(t, 0)
+	cluster, nodes := newCluster(t, 2, xmpptest.Config{})
+	befriend(t, nodes[0], jid.MustParse("juliet@localhost"), jid.MustParse("romeo@localhost"))
+	old, juliet := goOnline(t, nodes[0], "romeo", "r"), goOnline(t, nodes[1], "juliet", "j")
+	juliet.await("<presence from='romeo@localhost/r'")
+	cluster.Wait()
+	release := nodes[0].Node().Hold()
+	goOnline(t, nodes[1], "romeo", "r")
+	juliet.await("<presence from='romeo@localhost/r'")
+	release()
+	old.await("<conflict ")
+	xmpptest.Eventually(t, "the earlier session has ended", func() bool { return nodes[0].Sessions.Counts().Bound == 0 })
+	if juliet.has(cluster, "type='unavailable'") {
+		t.Errorf("the contact takes the new session for the old one: %s", juliet.got)
+	}
+}
