@@ -31,7 +31,7 @@ func blockingExtension(r *Router) Extension {
 		Title:   "Blocking Command",
 		Domain:  []string{nsBlocking},
 		IQ:      []IQ{get, iq("block", Set, r.block), iq("unblock", Set, r.unblock)},
-		State:   State{Save: saveBlocking, Restore: r.restoreBlocking},
+		State:   State{Save: r.saveBlocking, Restore: r.restoreBlocking},
 	}
 }
 
@@ -137,6 +137,16 @@ func (r *Router) pushBlocked(t *session.Turn, owner string, c *blockChange) {
 	if len(c.changed) == 0 {
 		return
 	}
+	for s := range r.Recipients(owner, wantsBlocklist) {
+		pushBlockedTo(t, s, c)
+	}
+}
+
+// wantsBlocklist is true for a connected resource that has requested the blocklist.
+func wantsBlocklist(s *session.Session) bool { return blocklistRequested.Has(s) && s.Bound() }
+
+// pushBlockedTo is pushBlocked for one resource.
+func pushBlockedTo(t *session.Turn, s *session.Session, c *blockChange) {
 	name, addresses := "block", c.changed
 	switch {
 	case c.removeAll:
@@ -144,11 +154,9 @@ func (r *Router) pushBlocked(t *session.Turn, owner string, c *blockChange) {
 	case c.add == nil:
 		name = "unblock"
 	}
-	for s := range r.Recipients(owner, func(s *session.Session) bool { return blocklistRequested.Has(s) && s.Bound() }) {
-		b := appendPushStart(t.GetBuf(), s.FullJID())
-		b = appendAddresses(b, name, addresses)
-		b = append(b, "</iq>"...)
-		s.SendBytes(t, b)
-		t.PutBuf(b)
-	}
+	b := appendPushStart(t.GetBuf(), s.FullJID())
+	b = appendAddresses(b, name, addresses)
+	b = append(b, "</iq>"...)
+	s.SendBytes(t, b)
+	t.PutBuf(b)
 }

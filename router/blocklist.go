@@ -96,7 +96,7 @@ func bars(s *session.Session, other jid.JID) bool {
 // separated reports whether the account of one of two sessions has blocked the other.
 func separated(a, b *session.Session) bool { return bars(a, b.JID()) || bars(b, a.JID()) }
 
-// learnBlocklist is the function learnBlocklist for a session that is being bound.
+// learnBlocklist is the function learnBlocklist for a session that is being bound or restored.
 func (r *Router) learnBlocklist(s *session.Session, ro *Roster) {
 	if ro.blocked == nil || s.AuthenticatedBefore(ro.Generation) {
 		return
@@ -104,45 +104,6 @@ func (r *Router) learnBlocklist(s *session.Session, ro *Roster) {
 	mu := r.lockPresence(s.BareJID())
 	defer mu.Unlock()
 	learnBlocklist(s, ro.blocked)
-}
-
-// What saveBlocking appends.
-const (
-	keptRequest = 1 << iota // the blocklist was requested
-	keptList                // there is one
-)
-
-// saveBlocking appends what a session has of its account's blocklist. The list itself is in
-// the store.
-func saveBlocking(dst []byte, s *session.Session) []byte {
-	b := byte(0)
-	if blocklistRequested.Has(s) {
-		b |= keptRequest
-	}
-	if blocklistOf(s) != nil {
-		b |= keptList
-	}
-	if b == 0 {
-		return dst
-	}
-	return append(dst, b)
-}
-
-func (r *Router) restoreBlocking(s *session.Session, data []byte) error {
-	if len(data) == 0 {
-		return nil
-	}
-	if data[0]&keptRequest != 0 {
-		blocklistRequested.Set(s)
-	}
-	if data[0]&keptList == 0 {
-		return nil
-	}
-	ro, err := r.Roster(s.JID().Bare())
-	if err == nil {
-		r.learnBlocklist(s, ro)
-	}
-	return err
 }
 
 // Unwanted implements session.Router. What a blocked sender has sent to a client before it was

@@ -17,12 +17,18 @@ import (
 // Other nodes may change a roster while a session of the account is saved. So the version of the
 // roster that its client has is saved with the session. When the session is back, on any node, what
 // has changed since that version is read from the store and pushed: no node needs to remember it.
-// Changes of which a node had not been told yet when it read the version are not among these; other
-// nodes may remember them (nodemissed.go).
+// Blocklists are treated in the same way (blocklistkept.go). Pushes that were on their way to the node
+// when it read the version are not among these: see pushMissed.
 
 // rosterKept is the version of the roster that the client of a saved session has, until the client
 // was sent what has changed since.
 var rosterKept = session.NewSlot[int64]()
+
+// keptVersions are what the clients of sessions that are about to be saved have, by account.
+type keptVersions struct {
+	rosters    map[string]int64
+	blocklists map[string]sentBlocklist
+}
 
 // BeforeSave is called before sessions are saved, while they still accept stanzas, so that they get
 // later changes of their rosters. Without a cluster it does nothing, because nobody changes rosters
@@ -31,8 +37,9 @@ func (r *Router) BeforeSave(ctx context.Context, all []*session.Session) error {
 	if r.nodes == nil {
 		return nil
 	}
-	owners := make(map[string]jid.JID)
+	owners, lists := make(map[string]jid.JID), make(map[string]sentBlocklist)
 	for _, s := range all {
+		lists[s.BareJID()] = r.sentBlocklistOf(s)
 		if interested.Has(s) {
 			owners[s.BareJID()] = s.JID().Bare()
 		}
@@ -40,10 +47,9 @@ func (r *Router) BeforeSave(ctx context.Context, all []*session.Session) error {
 	versions, err := r.rosterVersions(ctx, slices.Collect(maps.Values(owners)))
 	if err != nil {
 		r.nodesFailed("clients that resume their sessions on other nodes may not be told of changed rosters, because the store cannot be read", err)
-		return err
 	}
-	r.saving.Store(&versions)
-	return nil
+	r.saving.Store(&keptVersions{versions, lists})
+	return err
 }
 
 // rosterVersions returns the versions of rosters by account.
@@ -65,7 +71,7 @@ func (r *Router) saveVersion(dst []byte, s *session.Session) []byte {
 	if kept := rosterKept.Get(s); kept != nil {
 		version = *kept
 	} else if all := r.saving.Load(); all != nil && interested.Has(s) {
-		version = (*all)[s.BareJID()]
+		version = all.rosters[s.BareJID()]
 	}
 	if version == 0 {
 		return dst
@@ -86,10 +92,11 @@ func (r *Router) restoreVersion(s *session.Session, data []byte) error {
 	return nil
 }
 
-// learnKept pushes to the client of a session that has come here what has changed in its roster, now
-// or later, if the session was saved before, or was about to be. Only a worker for writes may call it.
+// learnKept pushes to the client of a session that has come here what has changed in its roster and
+// its blocklist, now or later, if the session was saved before, or was about to be. Only a worker for
+// writes may call it.
 func (r *Router) learnKept(s *session.Session) {
-	if rosterKept.Get(s) != nil {
+	if rosterKept.Get(s) != nil || blocklistKept.Get(s) != nil {
 		r.tryToLearn(keptChange(s))
 	}
 }
@@ -103,8 +110,8 @@ func keptChange(s *session.Session) missedChange {
 const versionBatch = 1000
 
 // learnSaved pushes to the clients of the sessions that this node has restored what has changed in
-// their rosters. There may be very many sessions, and most rosters have not changed, so it compares
-// the versions first, many at a time.
+// their rosters and blocklists. There may be very many sessions, and most have not changed, so it
+// compares versions and lists first, many at a time.
 func (r *Router) learnSaved() {
 	if r.nodes == nil {
 		return
@@ -112,9 +119,7 @@ func (r *Router) learnSaved() {
 	r.sessions.Go(session.Write, func(*session.Turn) {
 		var some []*session.Session
 		r.sessions.Each(func(s *session.Session) bool {
-			if rosterKept.Get(s) != nil {
-				some = append(some, s)
-			}
+			some = append(some, s)
 			if len(some) == versionBatch {
 				r.learnSavedOf(some)
 				some = some[:0]
@@ -135,20 +140,26 @@ func (r *Router) learnSavedOf(some []*session.Session) {
 		owners[i] = s.JID().Bare()
 	}
 	versions, err := r.rosterVersions(r.ctx, owners)
+	var lists [][]string
+	if err == nil {
+		lists, err = r.config().Store.BlockedOf(r.ctx, owners)
+	}
 	if err != nil {
-		r.nodesFailed("rosters that other nodes may have changed could not be read, and will be read later", err)
+		r.nodesFailed("rosters and blocklists that other nodes may have changed could not be read, and will be read later", err)
 		again := slices.Clone(some)
 		r.retryLater(func() { r.learnSavedOf(again) })
 		return
 	}
-	for _, s := range some {
-		kept := rosterKept.Get(s)
-		switch m := keptChange(s); {
-		case kept == nil: // it was pushed with that of another session of the account, or its client was told
-		case versions[m.account] == *kept:
+	for i, s := range some {
+		if kept := rosterKept.Get(s); kept != nil && versions[s.BareJID()] == *kept {
 			rosterKept.Drop(s)
-		default:
-			r.tryToLearn(m)
+		}
+		current := learnList(s, lists[i])
+		if current {
+			blocklistKept.Drop(s)
+		}
+		if !current || rosterKept.Get(s) != nil { // unless it was pushed with that of another session of the account
+			r.tryToLearn(keptChange(s))
 		}
 	}
 }

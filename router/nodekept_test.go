@@ -131,3 +131,51 @@ func TestSavedLongList(t *testing.T) {
 		t.Errorf("%d pushes, want 1", got)
 	}
 }
+
+// TestPushMissed: a push is on its way to a node while that saves a session whose client has not the
+// change: either the node gets it when the session is written, or never. When the session is resumed,
+// on another node or the same one, the client is pushed the change, once. The node that has made the
+// change is gone by then.
+func TestPushMissed(t *testing.T) {
+	for _, node := range []string{"a", "c"} {
+		for _, late := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, never: %v", node, late), func(t *testing.T) {
+				n := newSavedNodes(t)
+				n.start("d") // so that another node knows when a or c starts
+				tablet := goOnline(t, n.b, "romeo", "tablet")
+				phone := resumeAt(t, n.a, "romeo", n.id, "0")
+				phone.say("<iq type='get' id='roster'><query xmlns='jabber:iq:roster'/></iq>", "id='roster'")
+				_ = phone.conn.Close()
+				n.cluster.Wait()
+				if late {
+					n.a.Node().Hold()
+					tablet.say(addFriar, "type='result'")
+				} else {
+					release := n.b.Node().HoldSent()
+					tablet.say(addFriar, "type='result'")
+					n.onA.SetFault(func(op string) error {
+						if op == "PutSessions" {
+							release()
+							n.cluster.Wait()
+						}
+						return nil
+					})
+				}
+				n.stop()
+				n.cluster.Wait()
+				n.b.Node().Kill()
+				n.onA.SetFault(nil)
+				s := n.start(node)
+				n.cluster.Wait()
+				romeo := n.request(s)
+				romeo.await("<resumed ")
+				romeo.awaitAll(0, "Laurence")
+				n.cluster.Wait()
+				romeo.sync()
+				if got := strings.Count(romeo.got, "Laurence"); got != 1 {
+					t.Errorf("%d pushes, want 1: %s", got, romeo.got)
+				}
+			})
+		}
+	}
+}

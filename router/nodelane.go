@@ -232,6 +232,8 @@ func (l *nodeLane) undelivered(to NodeID, account string, kind itemKind, f *fiel
 		r.requests.finish(f.number(), false)
 	case itemEnd:
 		r.notEnded(to, account)
+	case itemPush:
+		l.undeliveredPush(f)
 	case itemPassed:
 		if f.number(); len(f.b) > 0 {
 			l.undelivered(to, account, itemKind(f.b[0]), &fields{b: f.b[1:]}, again)

@@ -2,7 +2,6 @@ package router
 
 import (
 	"errors"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -23,6 +22,7 @@ type rosterChange struct {
 	contact   string // of the item; "": no item has changed
 	version   int64  // of the roster
 	blocklist bool   // the blocklist has changed
+	missed    bool   // the push did not reach a client of a node that has stopped: see pushMissed
 }
 
 // missed returns what a node has to know of a change if it has missed it.
@@ -46,6 +46,7 @@ var errQueueFull = errors.New("too much waits to be sent to it")
 const (
 	rosterAsked     = 1 << iota // which changes has the node made lately?
 	rosterBlocklist             // the blocklist has changed
+	rosterMissed                // see pushMissed
 )
 
 // rosterElsewhere tells the other nodes that an account's roster or blocklist has changed: any of
@@ -61,27 +62,42 @@ func (r *Router) rosterElsewhere(x rosterChange) {
 	}
 }
 
-// askForChanges asks the other nodes which changes they have made lately, of an account, or of all
-// if account is "". They know of this node from then on.
-func (r *Router) askForChanges(account string) {
+// askForChanges asks the other nodes which changes they have made lately. They know of this node from
+// then on.
+func (r *Router) askForChanges() {
 	if r.nodes == nil {
 		return
 	}
 	item := appendNumber(appendField(appendKind(nil, itemRoster), ""), rosterAsked)
-	item = appendField(item, account)
+	item = appendField(item, "") // of all accounts
 	for _, n := range r.nodes.Others() {
-		r.nodes.Send(n, account, item)
+		r.nodes.Send(n, "", item)
 	}
 }
 
-// askForMissed is for a session that was in the store. In a large cluster nobody is asked: very many
-// such sessions may come at once.
-func (r *Router) askForMissed(account string) {
+// learnMissed has the client of a session that was in the store learn of pushes that came too late
+// for the node that has saved it.
+func (r *Router) learnMissed(account string) {
 	for _, x := range r.recent.of(account, time.Now()) {
 		r.catchUpWith(x)
 	}
-	if len(r.nodes.Others()) <= maxAskedAll {
-		r.askForChanges(account)
+}
+
+// pushMissed is called when a push has come to a node while that was saving its sessions, or has not
+// come to it before it stopped. The change is older than the version that was saved with a session,
+// so no node would find it. All nodes are told: one of them has the session by now, or restores it
+// later.
+func (r *Router) pushMissed(x rosterChange) {
+	x.missed = true
+	if !r.recent.note(x, time.Now()) {
+		return // told already: the push was for several nodes
+	}
+	if r.saving.Load() == nil {
+		r.catchUpWith(x)
+	}
+	item := changeItem(x)
+	for _, n := range r.nodes.Others() {
+		r.nodes.Send(n, x.account, item)
 	}
 }
 
@@ -105,7 +121,10 @@ func (r *Router) tellChanges(nodes []NodeID, account string) {
 func changeItem(x rosterChange) []byte {
 	flags := uint64(0)
 	if x.blocklist {
-		flags = rosterBlocklist
+		flags |= rosterBlocklist
+	}
+	if x.missed {
+		flags |= rosterMissed
 	}
 	item := appendNumber(appendField(appendKind(nil, itemRoster), x.account), flags)
 	return appendField(appendNumber(item, uint64(x.version)), x.contact)
@@ -125,8 +144,11 @@ func (l *nodeLane) roster(node NodeID, f *fields) {
 		}
 		return
 	}
-	x := rosterChange{account: account, blocklist: flags&rosterBlocklist != 0, version: int64(f.number()), contact: string(f.text())}
-	if !f.bad {
+	x := rosterChange{account: account, blocklist: flags&rosterBlocklist != 0, missed: flags&rosterMissed != 0, version: int64(f.number()), contact: string(f.text())}
+	if f.bad {
+		return
+	}
+	if !x.missed || l.r.recent.note(x, time.Now()) { // otherwise another node has told this one
 		l.r.catchUpWith(x)
 	}
 }
@@ -159,7 +181,7 @@ func (r *Router) learnLater(m missedChange) {
 type missedChange struct {
 	rosterChange
 	applied *blockChange // to the blocklist in memory; nil: nothing was
-	saved   bool         // whatever has changed in the roster while sessions were saved
+	saved   bool         // whatever has changed in the roster and the blocklist while sessions were saved
 }
 
 // maxUnlearned limits the changes that wait until the store can be read: some 10 MB.
@@ -175,7 +197,10 @@ func (r *Router) learn(m missedChange) error {
 	defer t.End()
 	switch {
 	case m.saved:
-		return r.pushSaved(t, owner)
+		if err := r.pushSaved(t, owner); err != nil {
+			return err
+		}
+		return r.compareBlocklist(t, owner, nil, false)
 	case m.blocklist:
 		return r.rereadBlocklist(t, owner, m.applied)
 	case m.contact != "":
@@ -245,41 +270,62 @@ func (r *Router) forgetRosters() {
 // rereadBlocklist gives the resources of this node the list that is in the store. applied is what
 // was applied to their list before that; nil: nothing was.
 func (r *Router) rereadBlocklist(t *session.Turn, owner jid.JID, applied *blockChange) error {
-	ro, c, err := r.replaceBlocklist(t, owner, applied)
-	if err == nil && c.add != nil {
-		r.leaveBlocked(t, owner, ro, c)
+	return r.compareBlocklist(t, owner, applied, true)
+}
+
+// compareBlocklist is rereadBlocklist, but with reread false for a list that is read from the store
+// only if it is not in memory.
+func (r *Router) compareBlocklist(t *session.Turn, owner jid.JID, applied *blockChange, reread bool) error {
+	ro, changes, err := r.replaceBlocklist(t, owner, applied, reread)
+	for _, c := range changes {
+		if c.add != nil {
+			r.leaveBlocked(t, owner, ro, c)
+		} else {
+			r.meetUnblocked(t, owner, ro, c)
+		}
 	}
 	return err
 }
 
-// replaceBlocklist is a step of rereadBlocklist. It returns what was added.
-func (r *Router) replaceBlocklist(t *session.Turn, owner jid.JID, applied *blockChange) (ro *Roster, added *blockChange, err error) {
+// replaceBlocklist is a step of compareBlocklist. It returns the changes of which contacts were not
+// told: what was added, and what has changed while sessions were saved.
+func (r *Router) replaceBlocklist(t *session.Turn, owner jid.JID, applied *blockChange, reread bool) (ro *Roster, changes []*blockChange, err error) {
 	account := owner.String()
 	unlock := r.lockRosters(owner)
 	defer unlock()
-	r.evict(account)
+	if reread {
+		r.evict(account)
+	}
 	if ro, err = r.Roster(owner); err != nil {
 		return nil, nil, err
 	}
 	mu := r.lockPresence(account)
 	defer mu.Unlock()
-	before := ro.blocked
+	before, outdated := ro.blocked, applied != nil
 	for s := range r.Recipients(account, Everyone) {
-		if l := blocklistOf(s); !slices.Equal(l.addresses(), ro.blocked.addresses()) {
-			before = l // others may have the new one
+		if l := blocklistOf(s); !l.equals(ro.blocked) {
+			outdated = true
+			if blocklistKept.Get(s) == nil {
+				before = l // others may have the new one
+			}
 		}
 	}
 	if applied != nil {
 		before = applied.before
 	}
-	add, remove := notOn(ro.blocked.addresses(), before), notOn(before.addresses(), ro.blocked)
-	added = &blockChange{add: add, changed: add, before: before, after: ro.blocked}
-	if len(add)+len(remove) > 0 || applied != nil {
+	if outdated {
 		r.setBlocklist(account, ro.blocked)
-		r.pushBlocked(t, account, &blockChange{remove: remove, changed: remove})
-		r.pushBlocked(t, account, added)
 	}
-	return ro, added, nil
+	changes = r.pushKept(t, account, ro.blocked)
+	if remove := notOn(before.addresses(), ro.blocked); len(remove) > 0 {
+		r.pushBlocked(t, account, &blockChange{remove: remove, changed: remove})
+	}
+	if add := notOn(ro.blocked.addresses(), before); len(add) > 0 {
+		added := &blockChange{add: add, changed: add, before: before, after: ro.blocked}
+		r.pushBlocked(t, account, added)
+		changes = append(changes, added)
+	}
+	return ro, changes, nil
 }
 
 // notOn returns the addresses that are not on a list.

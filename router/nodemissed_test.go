@@ -235,6 +235,7 @@ func TestBlockWhileMoving(t *testing.T) {
 			phone := loginAs(t, nodes[0], "juliet", "phone", plainHeader)
 			id := phone.enable()
 			phone.ask("<presence/>")
+			phone.ask(getBlocklist)
 			cluster.Wait()
 			phone = dialRaw(t, nodes[1])
 			authenticate(phone, "juliet", plainHeader)
@@ -252,6 +253,7 @@ func TestBlockWhileMoving(t *testing.T) {
 			release()
 			cluster.Wait()
 			barred(t, cluster, romeo, phone, "juliet@localhost/phone")
+			phone.awaitAll(0, "<block xmlns='urn:xmpp:blocking'><item jid='romeo@localhost'/></block>")
 		})
 	}
 }

@@ -316,6 +316,19 @@ func (l *nodeLane) push(node NodeID, key string, f *fields) {
 	if l.r.pushed.isLatest(owner, item.JID.String(), version) {
 		l.r.pushHere(l.turn, owner, &item, removed, version)
 	}
+	if l.r.saving.Load() != nil {
+		l.r.pushMissed(rosterChange{account: owner, contact: item.JID.String(), version: version})
+	}
+}
+
+// undeliveredPush handles a push that did not reach its node: it has stopped, and may have saved
+// sessions.
+func (l *nodeLane) undeliveredPush(f *fields) {
+	x := rosterChange{account: string(f.text()), version: int64(f.number())}
+	f.flag()
+	if x.contact = f.rosterItem().JID.String(); !f.bad {
+		l.r.pushMissed(x)
+	}
 }
 
 // tellPair sends an item with two addresses to the nodes that have resources of an account.

@@ -6,8 +6,9 @@ import (
 	"time"
 )
 
-// recentChanges are the last changes that this node has made. Very many sessions that were saved may
-// be resumed at once, and for each of them the changes of one account are looked for.
+// recentChanges are the last changes that this node has made, and those of which pushes were missed.
+// Very many sessions that were saved may be resumed at once, and for each of them the changes of one
+// account are looked for.
 type recentChanges struct {
 	mu     sync.Mutex
 	all    []recentChange    // a ring
@@ -28,10 +29,14 @@ const (
 	maxRecent = 1 << 14
 )
 
-// note adds a change.
-func (q *recentChanges) note(x rosterChange, now time.Time) {
+// note adds a change. It returns false for a push that was missed if that is the account's last
+// change already.
+func (q *recentChanges) note(x rosterChange, now time.Time) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	if last := q.newest[x.account]; x.missed && last > 0 && q.change(last).rosterChange == x {
+		return false
+	}
 	if q.newest == nil {
 		q.newest = make(map[string]uint64)
 	}
@@ -47,6 +52,7 @@ func (q *recentChanges) note(x rosterChange, now time.Time) {
 	}
 	q.noted++
 	q.newest[x.account] = q.noted
+	return true
 }
 
 // change returns the change with a number, or the one in its place. Numbers begin at 1.

@@ -45,7 +45,7 @@ func (r *Router) Rejoined(ctx context.Context, lost Lost) {
 			r.tellChanges(r.nodes.Others(), "")
 		}
 		if lost >= LostPresence || n > 0 {
-			r.askForChanges("")
+			r.askForChanges()
 		}
 		r.config().Logger.Info("clients registered again with the cluster", "sessions", n, "took", time.Since(begin).Round(time.Millisecond))
 	}

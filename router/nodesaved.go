@@ -32,7 +32,7 @@ func (r *Router) EndRestore() {
 		f()
 	}
 	r.learnSaved()
-	r.askForChanges("") // also of what the sessions have missed
+	r.askForChanges()
 }
 
 // fetchSaved has a session be looked for among those that were saved: when all nodes that were
@@ -116,10 +116,13 @@ func (r *Router) takeSaved(t *session.Turn, x *fetching, s *session.Session) boo
 	if len(got.Places) > 0 {
 		Observe(s)
 	}
-	if ro, err := r.Roster(s.JID().Bare()); err == nil {
-		r.learnBlocklist(s, ro) // it may have had none
+	if blocklistOf(s) == nil {
+		blocklistKept.Make(s) // when it was saved, it had none
 	}
-	r.askForMissed(account)
+	if ro, err := r.Roster(s.JID().Bare()); err == nil {
+		r.learnBlocklist(s, ro)
+	}
+	r.learnMissed(account)
 	r.learnKept(s)
 	r.announceAgain(t, s)
 	*missed.Make(s) = missedPresence{since: noSince, outdated: true} // of all contacts: nobody has kept it

@@ -28,7 +28,7 @@ func (r *Router) remember(owner jid.JID, ro *Roster, seen uint32) {
 	if ro.blocked != nil {
 		late := false
 		for s := range r.Recipients(owner.String(), Everyone) {
-			if learnBlocklist(s, ro.blocked) && s.Bound() { // the store could not be read when it was bound, or this node has missed a change
+			if learnBlocklist(s, ro.blocked) && s.Bound() && blocklistKept.Get(s) == nil { // the store could not be read when it was bound, or this node has missed a change
 				late = true
 			}
 		}

@@ -76,7 +76,7 @@ type Router struct {
 	untold        untold
 	recent        recentChanges
 	back          backQueue
-	saving        atomic.Pointer[map[string]int64] // versions of rosters, by account: see BeforeSave
+	saving        atomic.Pointer[keptVersions] // what is about to be saved: see BeforeSave
 	pushed        lastPushes
 	unannounced   retries[jid.JID]          // available resources of dead nodes whose contacts were not told
 	unlearned     retries[missedChange]     // changes of other nodes that could not be read

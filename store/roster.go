@@ -21,6 +21,9 @@ type Rosters interface {
 	// those that have no account.
 	RosterVersions(ctx context.Context, owners []jid.JID) ([]int64, error)
 
+	// BlockedOf returns what several owners have blocked, in their order, as in Roster.Blocked.
+	BlockedOf(ctx context.Context, owners []jid.JID) ([][]string, error)
+
 	// RosterChanges returns what changed after version since, in the order of versions
 	// and each contact at most once (RFC 6121 section 2.6). current is the roster's
 	// version. ok is false if the changes are not known, because since is too old or

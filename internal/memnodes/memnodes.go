@@ -104,7 +104,7 @@ func (n *Node) run() {
 		for (len(n.items) == 0 || n.held) && !n.closed {
 			n.wake.Wait()
 		}
-		if len(n.items) == 0 {
+		if len(n.items) == 0 || n.held {
 			return
 		}
 		x := n.items[0]
@@ -123,8 +123,8 @@ func (n *Node) run() {
 	}
 }
 
-// Close ends the node after it has handled what it was sent. Another node learns of the
-// resources that it still has.
+// Close ends the node after it has handled what it was sent, unless that is held. Another node
+// takes over the rest, and learns of the resources that the node still has.
 func (n *Node) Close() {
 	n.c.mu.Lock()
 	n.closed = true

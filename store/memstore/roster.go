@@ -86,6 +86,23 @@ func (s *Store) RosterVersions(ctx context.Context, owners []jid.JID) ([]int64, 
 	return versions, nil
 }
 
+// BlockedOf implements store.Rosters.
+func (s *Store) BlockedOf(ctx context.Context, owners []jid.JID) ([][]string, error) {
+	blocked := make([][]string, len(owners))
+	err := s.read(ctx, "BlockedOf", "read blocklists", func(l *Location) error {
+		for i, owner := range owners {
+			if a := l.find(owner); a != nil {
+				blocked[i] = a.blobKeys(store.BlockedKind)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return blocked, nil
+}
+
 func (s *Store) loginState(ctx context.Context, op string, owner jid.JID) (state store.LoginState, err error) {
 	err = s.read(ctx, op, "read roster of "+owner.BareString(), func(l *Location) error {
 		if a := l.find(owner); a != nil {

@@ -27,6 +27,10 @@ const sqlRosters = `WITH o AS MATERIALIZED (SELECT n, a.id, a.roster_version, a.
 const sqlVersions = `SELECT n, roster_version FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS u (domain, local, n),
 	LATERAL (SELECT * FROM account WHERE domain = u.domain AND local = u.local OFFSET 0) AS a`
 
+const sqlBlocked = `SELECT n, b.key FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS u (domain, local, n),
+	LATERAL (SELECT * FROM account WHERE domain = u.domain AND local = u.local OFFSET 0) AS a,
+	LATERAL (SELECT * FROM blob WHERE account = a.id AND kind = '` + store.BlockedKind + `' OFFSET 0) AS b`
+
 // RosterVersions implements store.Rosters.
 func (s *Store) RosterVersions(ctx context.Context, owners []jid.JID) (versions []int64, err error) {
 	domains, locals := addresses(owners)
@@ -40,6 +44,25 @@ func (s *Store) RosterVersions(ctx context.Context, owners []jid.JID) (versions 
 		return nil, err
 	}
 	return versions, nil
+}
+
+// BlockedOf implements store.Rosters.
+func (s *Store) BlockedOf(ctx context.Context, owners []jid.JID) (blocked [][]string, err error) {
+	domains, locals := addresses(owners)
+	reset := func() { blocked = make([][]string, len(owners)) }
+	err = s.query(ctx, "BlockedOf", "read blocklists", sqlBlocked, []any{domains, locals}, reset, func(rows pgx.Rows) error {
+		v := rows.RawValues()
+		i := int64Of(v[0]) - 1
+		blocked[i] = append(blocked[i], string(v[1]))
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, addresses := range blocked {
+		slices.Sort(addresses)
+	}
+	return blocked, nil
 }
 
 // addresses returns the parts of addresses.

@@ -61,6 +61,27 @@ func (s *Store) RosterVersions(ctx context.Context, owners []jid.JID) ([]int64, 
 	return versions, nil
 }
 
+// BlockedOf implements store.Rosters.
+func (s *Store) BlockedOf(ctx context.Context, owners []jid.JID) ([][]string, error) {
+	blocked := make([][]string, len(owners))
+	err := s.read(ctx, "BlockedOf", "read blocklists", func(c *conn) error {
+		for i, owner := range owners {
+			a, err := c.accountRow(owner)
+			if err == nil {
+				blocked[i], err = c.blobKeys(a.id, store.BlockedKind)
+			}
+			if err != nil && !errors.Is(err, store.ErrNotFound) {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return blocked, nil
+}
+
 func (s *Store) loginState(ctx context.Context, op string, owner jid.JID) (state store.LoginState, err error) {
 	err = s.read(ctx, op, "read roster of "+owner.BareString(), func(c *conn) error {
 		state, err = c.loginState(owner)

@@ -96,6 +96,10 @@ var operations = []operation{
 		_, err := s.RosterVersions(ctx, []jid.JID{nobody, juliet})
 		return err
 	}},
+	{"BlockedOf", func(ctx context.Context, s *fixture) error {
+		_, err := s.BlockedOf(ctx, []jid.JID{nobody, juliet})
+		return err
+	}},
 	{"RosterChanges", func(ctx context.Context, s *fixture) error {
 		_, _, _, err := s.RosterChanges(ctx, juliet, 0)
 		return err

@@ -58,9 +58,17 @@ func checkRostersOf(t *testing.T, s store.Store) {
 	if len(versions) != len(owners) {
 		t.Fatalf("RosterVersions returned %d versions of %d accounts", len(versions), len(owners))
 	}
+	blocked, err := s.BlockedOf(t.Context(), owners)
+	ok(t, "BlockedOf", err)
+	if len(blocked) != len(owners) {
+		t.Fatalf("BlockedOf returned %d lists of %d accounts", len(blocked), len(owners))
+	}
 	for i, owner := range owners {
 		want, err := s.Roster(t.Context(), owner)
 		ok(t, "Roster", err)
+		if !slices.Equal(blocked[i], want.Blocked) {
+			t.Errorf("%v has blocked %q, want %q", owner, blocked[i], want.Blocked)
+		}
 		if versions[i] != want.Version {
 			t.Errorf("the version of the roster of %v among others is %d, want %d", owner, versions[i], want.Version)
 		}
@@ -74,6 +82,9 @@ func checkRostersOf(t *testing.T, s store.Store) {
 	}
 	if none, err := s.RosterVersions(t.Context(), nil); len(none) > 0 || err != nil {
 		t.Errorf("RosterVersions of nobody: %v, %v", none, err)
+	}
+	if none, err := s.BlockedOf(t.Context(), nil); len(none) > 0 || err != nil {
+		t.Errorf("BlockedOf of nobody: %v, %v", none, err)
 	}
 }
 
