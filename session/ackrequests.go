@@ -18,8 +18,9 @@ const (
 
 // requestAck queues a request for an acknowledgement if there is something to acknowledge
 // and no request is outstanding. It is called before output is flushed, so the request is
-// part of the same write. A client that is sent many stanzas is not asked after each, because
-// a request and its response cost as much as a stanza.
+// part of the same write, unless the outbox has no space for both: see Drained. A client that
+// is sent many stanzas is not asked after each, because a request and its response cost as
+// much as a stanza.
 func (s *Session) requestAck(t *Turn) {
 	x := s.cold.Load()
 	x.mu.Lock()
@@ -28,7 +29,7 @@ func (s *Session) requestAck(t *Turn) {
 	if q == nil || q.asked != 0 || s.has(flagClosing|flagGone|flagSlow|flagDetached) {
 		return
 	}
-	if x.is(coldPaced) && q.len < ackBatch && q.bytes() < ackBatchBytes || s.Conn().QueueReserved(ackRequest) != nil {
+	if x.is(coldPaced) && q.len < ackBatch && q.bytes() < ackBatchBytes || !s.queueReserved(ackRequest, units{}) {
 		return
 	}
 	if f := s.mgr.config().Sent; f != nil {

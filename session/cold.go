@@ -111,17 +111,16 @@ func (s *Session) whenDrained(w onDrain) {
 	}
 }
 
-// takeOnDrain removes and returns the functions that need not wait for an acknowledgement, and
-// reports whether others are left.
-func (s *Session) takeOnDrain() (ready []func(*Turn), left bool) {
+// takeOnDrain removes and returns the functions that need not wait for an acknowledgement.
+func (s *Session) takeOnDrain() (ready []func(*Turn)) {
 	x := s.cold.Load()
 	if x == nil {
-		return nil, false
+		return nil
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.rare == nil {
-		return nil, false
+		return nil
 	}
 	var wait []onDrain
 	for _, w := range x.rare.onDrain {
@@ -133,7 +132,7 @@ func (s *Session) takeOnDrain() (ready []func(*Turn), left bool) {
 	}
 	x.rare.onDrain = wait
 	x.dropRare()
-	return ready, wait != nil
+	return ready
 }
 
 // acked reports whether a function need no longer wait for an acknowledgement. Under mu.

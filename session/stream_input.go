@@ -212,11 +212,10 @@ func (s *Session) Drained(loop int) {
 			return // it is called again when the session has a connection
 		}
 		s.unset(flagBacklog)
-		fs, left := s.takeOnDrain()
-		for _, f := range fs {
+		for _, f := range s.takeOnDrain() {
 			s.runOrDefer(t, f) // the previous one may have offloaded the session
 		}
-		if left {
+		if s.has(flagManaged) {
 			s.flushLater(t) // to request an acknowledgement, for which there may have been no space
 		}
 		s.resume(t)
