@@ -161,6 +161,21 @@ func (c *Conn) Queued() int {
 	return c.queued()
 }
 
+// Unconfirmed returns how many bytes the peer's system has not acknowledged: those in the outbox,
+// and those that the socket has accepted. It makes a system call.
+func (c *Conn) Unconfirmed() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.fd < 0 {
+		return 0
+	}
+	accepted, err := unix.IoctlGetInt(int(c.fd), unix.SIOCOUTQ)
+	if err != nil {
+		accepted = 0
+	}
+	return c.queued() + accepted
+}
+
 // Flush writes as many queued bytes as the socket accepts. It reports whether the socket
 // is full and bytes remain: then Drained is called once the socket has accepted all of
 // them. Otherwise Drained may not be called; Queued > 0 does not imply it, because those

@@ -127,6 +127,35 @@ func TestResetWhileFull(t *testing.T) {
 	}
 }
 
+// TestUnconfirmed: what the socket has accepted and the peer's system has not received counts, in
+// addition to the outbox, until the peer reads.
+func TestUnconfirmed(t *testing.T) {
+	s := serve(t, Config{Loops: 1, Outbox: 1 << 20}, nil, nil)
+	c := dial(t, s.addr)
+	e := <-s.conns
+	small(t, e, c)
+	text := make([]byte, 1<<20)
+	if err := e.c.Queue(text); err != nil {
+		t.Fatal(err)
+	}
+	if n := e.c.Unconfirmed(); n != len(text) {
+		t.Errorf("%d bytes before the first write, want %d", n, len(text))
+	}
+	e.c.Flush()
+	if n := e.c.Unconfirmed(); n <= e.c.Queued() || n >= len(text) {
+		t.Errorf("%d bytes with a full socket, of which %d are queued", n, e.c.Queued())
+	}
+	if _, err := io.ReadFull(c, text); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "all bytes are confirmed", func() bool { return e.c.Unconfirmed() == 0 })
+	_ = c.Close()
+	_ = reason(t, e)
+	if n := e.c.Unconfirmed(); n != 0 {
+		t.Errorf("%d bytes of a closed connection", n)
+	}
+}
+
 // TestWriteToReset: a write to a connection that was reset ends the connection, and has
 // no other effect on the writer.
 func TestWriteToReset(t *testing.T) {

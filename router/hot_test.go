@@ -37,6 +37,7 @@ func (w *wire) QueueReserved([]byte) error              { panic("not reserved") 
 func (w *wire) Messages() bool                          { return false }
 func (w *wire) Flush() bool                             { return false }
 func (w *wire) Queued() int                             { return 0 }
+func (w *wire) Unconfirmed() int                        { return 0 }
 func (w *wire) Pause()                                  {}
 func (w *wire) Resume()                                 {}
 func (w *wire) StartTLS(*tls.Config) error              { return nil }

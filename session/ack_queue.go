@@ -25,6 +25,28 @@ type ackQueue struct {
 	// asked is the time of the outstanding request for an acknowledgement, in nanoseconds
 	// since Manager.started; 0: none is outstanding.
 	asked int64
+
+	// unconfirmed is the number of bytes that the client's system had not received when that was
+	// last looked at, after the request; 0: not looked at yet; noneUnconfirmed: there were none.
+	unconfirmed int
+}
+
+const noneUnconfirmed = -1
+
+// receiving is called now and then while a request is outstanding, with the number of bytes that
+// the client's system has not received. It reports whether the client may not have had the time to
+// respond, because it has received some of them since the last call.
+func (q *ackQueue) receiving(unconfirmed int) bool {
+	was := q.unconfirmed
+	switch {
+	case was == noneUnconfirmed:
+		return false // it has the request; what is unconfirmed was sent later
+	case unconfirmed == 0:
+		q.unconfirmed = noneUnconfirmed
+		return was > 0
+	}
+	q.unconfirmed = unconfirmed
+	return unconfirmed < was
 }
 
 // ackHeader is the size of an entry's header: the length of the stanza with flags, and the

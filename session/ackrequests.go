@@ -38,7 +38,7 @@ func (s *Session) requestAck(t *Turn) {
 	if s.has(flagTapped) {
 		s.tapSent(ackRequest)
 	}
-	q.asked = int64(max(1, t.Now().Sub(s.mgr.started)))
+	q.asked, q.unconfirmed = int64(max(1, t.Now().Sub(s.mgr.started))), 0
 	if !x.is(coldListed) {
 		x.mark(coldListed)
 		s.mgr.awaited.add(s)
@@ -182,9 +182,10 @@ func (s *Session) awaits(timeout, now time.Duration) bool {
 	switch {
 	case outstanding && timeout <= 0:
 		return true
-	case outstanding && s.has(flagBusy|flagThrottled):
+	case outstanding && (s.has(flagBusy|flagThrottled) || q.receiving(s.Conn().Unconfirmed())):
 		// The client may have responded: its input waits, for the store or because of
-		// Config.FanoutRate. Start its time again.
+		// Config.FanoutRate. Or it is still receiving what was sent before the request. Start
+		// its time again.
 		q.asked = int64(max(1, now))
 		return true
 	case outstanding && now-time.Duration(q.asked) < timeout:

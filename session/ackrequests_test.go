@@ -2,9 +2,12 @@ package session
 
 import (
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"roost/jid"
 )
 
 // TestAckTimeoutUnread: the time in which a client has to respond does not pass while its input
@@ -186,6 +189,60 @@ func TestAckIntervalChanged(t *testing.T) {
 			s.Close(nil)
 			wait(0)
 			<-r.left
+		})
+	}
+}
+
+// receivingPipe is a connection whose client receives slowly.
+type receivingPipe struct {
+	ackPipe
+	unconfirmed atomic.Int64
+}
+
+func (p *receivingPipe) Unconfirmed() int { return int(p.unconfirmed.Load()) }
+
+// TestAckTimeoutReceiving: the time in which a client has to respond begins when it has received
+// what was sent before the request, as long as that makes progress. It does not begin again because
+// of what is sent later. Bug: a client with a slow network was disconnected while it received its
+// roster, and then again each time it had resumed its session.
+func TestAckTimeoutReceiving(t *testing.T) {
+	const checks = 8 // in a timeout
+	for _, test := range []struct {
+		desc string
+		left func(check int) int // how many bytes the client has not received
+		ends int                 // the check that ends the session; the first one is 0
+	}{
+		{"all", func(int) int { return 0 }, checks - 1},
+		{"nothing", func(int) int { return 1000 }, checks - 1},
+		{"slowly", func(check int) int { return max(0, 100-check) }, 100 + checks},
+		{"not all", func(check int) int { return max(50, 100-check) }, 50 + checks},
+		{"what is sent later", func(check int) int { return (check + 1) % 2 }, 1 + checks},
+	} {
+		t.Run(test.desc, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				const timeout = 40 * time.Second
+				m, _, _, r := newManaged(t, Config{AckTimeout: timeout})
+				p := &receivingPipe{ackPipe: ackPipe{pipe: pipe{posted: make(chan func(int), 100)}}}
+				s, _ := m.Adopt(p, jid.MustParse("juliet@localhost/r"))
+				s.Data(0, []byte("<enable xmlns='urn:xmpp:sm:3'/>"))
+				<-time.After(time.Second)
+				s.SendBytes(m.turns[0], []byte("<message/>"))
+				m.EndTurn(0)
+				check := 0
+				for ; ; check++ {
+					p.unconfirmed.Store(int64(test.left(check)))
+					<-time.After(timeout / checks)
+					synctest.Wait()
+					p.runPosted(m)
+					if s.has(flagClosing) || check > test.ends {
+						break
+					}
+				}
+				if check != test.ends {
+					t.Errorf("check %d has ended the session, want %d", check, test.ends)
+				}
+				<-r.left
+			})
 		})
 	}
 }

@@ -21,6 +21,7 @@ func (NoConn) QueueReserved([]byte) error      { return nil }
 func (NoConn) Messages() bool                  { return false }
 func (NoConn) Flush() bool                     { return false }
 func (NoConn) Queued() int                     { return 0 }
+func (NoConn) Unconfirmed() int                { return 0 }
 func (NoConn) Pause()                          {}
 func (NoConn) Resume()                         {}
 func (NoConn) Post(func(int))                  {}

@@ -37,6 +37,10 @@ type Conn interface {
 	// Queued returns the number of bytes in the outbox.
 	Queued() int
 
+	// Unconfirmed returns the number of bytes that the client's system has not received, as far as
+	// is known: those in the outbox, and those that the socket has accepted.
+	Unconfirmed() int
+
 	// Pause stops reading; only the loop may call it. Resume starts reading again.
 	Pause()
 	Resume()

@@ -85,6 +85,16 @@ func (c *Conn) Queued() int {
 	return len(c.socket.outbox)
 }
 
+// Unconfirmed returns the number of bytes that the client has not read.
+func (c *Conn) Unconfirmed() int {
+	c.loop.state.Lock()
+	defer c.loop.state.Unlock()
+	if c.socket == nil {
+		return 0
+	}
+	return len(c.socket.outbox) + len(c.socket.sent)
+}
+
 // Pause stops reading.
 func (c *Conn) Pause() { c.paused = true }
 
