@@ -34,7 +34,15 @@ func (r *Router) iq(t *session.Turn, from Sender, st *stanza.Stanza) session.Wor
 		return session.Done
 	}
 	h := r.handler(from, st)
-	if h == nil || r.barsRequest(t, from, st) {
+	if h == nil {
+		r.Reply(t, from, st, stanza.ServiceUnavailable)
+		return session.Done
+	}
+	barred, need := r.barsRequest(t, from, st, h)
+	switch {
+	case need != session.Done:
+		return need
+	case barred:
 		r.Reply(t, from, st, stanza.ServiceUnavailable)
 		return session.Done
 	}
@@ -43,19 +51,24 @@ func (r *Router) iq(t *session.Turn, from Sender, st *stanza.Stanza) session.Wor
 
 // barsRequest reports whether a request is for an account that has blocked its sender: "For
 // IQ stanzas of type "get" or "set", the server MUST return an error, which SHOULD be
-// <service-unavailable/>" (https://xmpp.org/extensions/xep-0191.html#block). If the account
-// has no connected resource, only a worker can tell. A handler that needs no worker reveals
-// nothing about an account.
-func (r *Router) barsRequest(t *session.Turn, from Sender, st *stanza.Stanza) bool {
+// <service-unavailable/>" (https://xmpp.org/extensions/xep-0191.html#block). The error must
+// not depend on whether the account is online. If it is not, a worker may have to find out,
+// for handlers that need none, too.
+func (r *Router) barsRequest(t *session.Turn, from Sender, st *stanza.Stanza, h *IQ) (barred bool, need session.Work) {
 	account, ok := target(from, st)
 	if !ok || account.String() == bareOf(from) {
-		return false
+		return false, session.Done
 	}
 	if t.MayBlock() {
-		return r.bars(account, from.JID())
+		return r.bars(account, from.JID()), session.Done
 	}
-	barred, _ := r.accountBars(account.String(), from.JID())
-	return barred
+	if barred, known := r.accountBars(account.String(), from.JID()); known {
+		return barred, session.Done
+	}
+	if h.Step != nil {
+		return false, session.Done // its first step is here, and it is asked again on the worker that this needs
+	}
+	return false, session.Read
 }
 
 // answer calls the handler of a request on a turn that allows its work.
