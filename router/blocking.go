@@ -119,9 +119,12 @@ func (r *Router) block(rq *Request) {
 	rq.Error(e)
 }
 
-// unblock unblocks addresses, or all if there is no item.
+// unblock unblocks addresses, or all if the element is empty.
 func (r *Router) unblock(rq *Request) {
 	addresses, e := r.parseAddresses(rq.Payload())
+	if e == nil && len(addresses) == 0 && rq.Payload().First().OK() {
+		e = stanza.BadRequest // what it has is no item, and must not unblock everyone
+	}
 	if e != nil {
 		rq.Error(e)
 		return
