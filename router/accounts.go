@@ -18,10 +18,10 @@ import (
 // whether a client does it by in-band registration, `roost user` in another process, or a
 // test. The server reacts to these events in one place, actOn, which notifies everyone
 // concerned. The store's Watch delivers new events. CatchUp reads them where that would be
-// too late: after a client has changed its own account, and before a client binds a
-// resource of an account that is newer than the last event that was read. The latter
-// ensures that an account with the name of a former one finds nothing of that one in
-// memory: no roster, no entry in the contacts' rosters, and no session.
+// too late: after a client has changed its own account, and before a client of an account
+// that is newer than the last event that was read binds a resource or resumes a session.
+// The latter ensures that an account with the name of a former one finds nothing of that
+// one in memory: no roster, no entry in the contacts' rosters, and no session.
 
 // accountEvents tracks which account events the server has processed.
 type accountEvents struct {

@@ -182,6 +182,43 @@ func allOf(ctx context.Context, t *testing.T, st store.Store, owner, contact jid
 	return all
 }
 
+// TestFormerSession: a client that has logged in does not resume a session that has to end because
+// of what happened to the account before: it is one of a former account of that name, or was
+// authenticated by an earlier password. Bug: until the server had processed that by itself, the
+// session became one of the new account, and did not end afterwards.
+func TestFormerSession(t *testing.T) {
+	owner := jid.MustParse("romeo@localhost")
+	for desc, change := range map[string]func(t *testing.T, st store.Store) error{
+		"recreated": func(t *testing.T, st store.Store) error { recreate(t, st, owner); return nil },
+		"another password": func(t *testing.T, st store.Store) error {
+			keys, err := store.NewCredentials("secret", store.MinIterations)
+			if err == nil {
+				_, err = st.SetCredentials(t.Context(), owner, store.AnyEvent, keys, false)
+			}
+			return err
+		},
+	} {
+		t.Run(desc, func(t *testing.T) {
+			s := xmpptest.NewServer(t, xmpptest.Config{})
+			old := loginRaw(t, s, "romeo", plainHeader)
+			id := old.enable()
+			_ = old.conn.Close()
+			xmpptest.Eventually(t, "the session waits", func() bool { return s.Sessions.Detached() == 1 })
+			if err := change(t, s.Store); err != nil {
+				t.Fatal(err)
+			}
+			c := dialRaw(t, s)
+			authenticate(c, "romeo", plainHeader)
+			c.write("<resume xmlns='urn:xmpp:sm:3' h='0' previd='" + id + "'/>")
+			c.sync()
+			if !strings.Contains(c.got, "<item-not-found ") || s.Sessions.Detached() != 0 {
+				t.Fatalf("%d sessions wait; the client got %s", s.Sessions.Detached(), c.got)
+			}
+			c.say("<iq type='set' id='bind'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>r</resource></bind></iq>", "<jid>romeo@localhost/r</jid>")
+		})
+	}
+}
+
 // TestFormerLeaves: the contacts of a deleted account are sent unavailable presence of its
 // resources even if the roster of the next account of that name is already in memory.
 func TestFormerLeaves(t *testing.T) {

@@ -28,10 +28,10 @@ type Router interface {
 	// CaughtUp reports whether CatchUp has nothing to do.
 	CaughtUp(event int64) bool
 
-	// CatchUp is called before a session is put in the tables, on a worker for writes
-	// unless CaughtUp returned true. When it returns, all account events up to the given
-	// one have been processed: no cached data of a deleted account of the same name is used
-	// for this one.
+	// CatchUp is called before a session is put in the tables or resumed, on a worker for
+	// writes unless CaughtUp returned true. When it returns, all account events up to the given
+	// one have been processed: no cached data and no session of a deleted account of the same
+	// name is used for this one.
 	CatchUp(t *Turn, event int64) error
 
 	// PreAuthIQ reports whether a client that has not authenticated may send an iq with

@@ -49,12 +49,18 @@ func newSimServerWith(tb testing.TB, n, contacts, fanoutRate int, change ...func
 	c.sessions = session.NewManager(session.Config{Domains: []string{"localhost"}, Accounts: c, Router: c.router,
 		MaxResources: 100, FanoutRate: fanoutRate})
 	c.router.Attach(c.sessions)
+	if err := c.router.SkipAccountEvents(tb.Context()); err != nil {
+		tb.Fatal(err)
+	}
 	tb.Cleanup(func() {
 		c.sessions.Close()
 		c.router.Close()
 	})
 	return c
 }
+
+// LastAccountEvent is that of Manager.Adopt: nothing has happened to the accounts since.
+func (c *simServer) LastAccountEvent(context.Context) (int64, error) { return 1 << 30, nil }
 
 func member(i int) jid.JID { return jid.MustParse(fmt.Sprintf("user%07d@localhost", i)) }
 

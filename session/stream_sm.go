@@ -63,6 +63,7 @@ const (
 	smUnexpected     = "unexpected-request"
 	smBadRequest     = "bad-request"
 	smNotFound       = "item-not-found"
+	smInternal       = "internal-server-error"
 	smNotImplemented = "feature-not-implemented"
 )
 
@@ -144,7 +145,29 @@ func (s *Session) startResume(t *Turn, el parser.Element, success AppendSuccess,
 		return
 	}
 	r := &resumption{from: s, h: h, id: string(id), success: success, failed: failed}
-	number, ok := s.mgr.readResumeID(id, s.BareJID())
+	if s.mgr.config().Router.CaughtUp(s.Event()) {
+		r.look(t)
+		return
+	}
+	// The session may have to end first: it may be one of a former account of this name.
+	s.runOn(t, Write, func(t *Turn) {
+		err := s.mgr.config().Router.CatchUp(t, s.Event())
+		s.onLoop(t, func(t *Turn) {
+			if err != nil {
+				s.mgr.config().Logger.Error("cannot read account events; resumption refused", "jid", s.BareJID(), "err", err)
+				failed(t, s, appendSMFailed(nil, smInternal))
+				return
+			}
+			r.look(t)
+		})
+	})
+}
+
+// look looks for the session, and has the client resume it or tells the client that there is
+// none. Only the loop of r.from may call it.
+func (r *resumption) look(t *Turn) {
+	s := r.from
+	number, ok := s.mgr.readResumeID([]byte(r.id), s.BareJID())
 	if !ok {
 		r.tellNotFound(t, 0, false)
 		return
