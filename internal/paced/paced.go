@@ -156,18 +156,27 @@ func Remove(name string) error {
 	if stat.Mode&unix.S_IFMT != unix.S_IFREG || stat.Nlink != 1 {
 		return os.Remove(name)
 	}
-	for size := stat.Size; size > 0; {
+	if err := shrink(f, stat.Size, func(start time.Time) error { return Rest(context.Background(), f, start) }); err != nil {
+		return err
+	}
+	return os.Remove(name)
+}
+
+// removeBytes is a part of Remove. A commit waits for all of what is freed at once.
+const removeBytes = 4 * StepBytes
+
+// shrink gives back the space of a file of this size, and calls rested after each part with the
+// time at which it began.
+func shrink(f *os.File, size int64, rested func(start time.Time) error) error {
+	for size > 0 {
 		start := time.Now()
 		size = max(0, size-removeBytes)
 		if err := f.Truncate(size); err != nil {
 			return err
 		}
-		if err := Rest(context.Background(), f, start); err != nil {
+		if err := rested(start); err != nil {
 			return err
 		}
 	}
-	return os.Remove(name)
+	return nil
 }
-
-// removeBytes is a part of Remove.
-const removeBytes = 16 * StepBytes

@@ -8,7 +8,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
@@ -58,6 +60,37 @@ func TestWriter(t *testing.T) {
 	}
 	if err := Remove(other); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("a file that does not exist: %v", err)
+	}
+}
+
+// TestShrink: the space of a large file is given back in parts, with a rest after each, until
+// nothing is left or a rest ends early.
+func TestShrink(t *testing.T) {
+	f, err := os.Create(filepath.Join(t.TempDir(), "f"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	const size = 10*StepBytes + 1
+	errEnds := errors.New("ends")
+	for rests, want := range map[int][]int64{10: {6*StepBytes + 1, 2*StepBytes + 1, 0}, 2: {6*StepBytes + 1, 2*StepBytes + 1}} {
+		if err := f.Truncate(size); err != nil {
+			t.Fatal(err)
+		}
+		var got []int64
+		err := shrink(f, size, func(time.Time) error {
+			info, err := f.Stat()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got = append(got, info.Size()); len(got) == rests {
+				return errEnds
+			}
+			return nil
+		})
+		if !slices.Equal(got, want) || (err != nil) != (rests == len(want)) {
+			t.Errorf("the sizes are %d, want %d; %v", got, want, err)
+		}
 	}
 }
 
