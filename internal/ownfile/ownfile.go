@@ -44,22 +44,47 @@ func open(name string, flags int, mode fs.FileMode) (*os.File, error) {
 	return f, nil
 }
 
+// toDisk has the system write a file or directory to the disk; tests replace it.
+var toDisk = (*os.File).Sync
+
 // Write replaces the content of a file atomically: a reader sees either the old content
-// or the new one. It creates a missing file with this mode.
+// or the new one, also after a power failure. It creates a missing file with this mode.
 func Write(name string, data []byte, mode fs.FileMode) error {
 	f, err := os.CreateTemp(filepath.Dir(name), filepath.Base(name)+".new-*")
 	if err != nil {
 		return err
 	}
 	_, err = f.Write(data)
-	err = errors.Join(err, f.Chmod(mode), give(f, filepath.Dir(name)), f.Close())
+	err = errors.Join(err, f.Chmod(mode), give(f, filepath.Dir(name)))
+	if err == nil {
+		err = toDisk(f) // first: the name must not lead to a file whose content is not there yet
+	}
+	err = errors.Join(err, f.Close())
 	if err == nil {
 		err = os.Rename(f.Name(), name)
 	}
 	if err != nil {
 		_ = os.Remove(f.Name())
+		return err
 	}
-	return err
+	return syncDir(filepath.Dir(name))
+}
+
+// syncDir has the names in a directory written to the disk, where the file system can do that for a
+// directory, and this user may list it.
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if errors.Is(err, fs.ErrPermission) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	err = toDisk(d)
+	if errors.Is(err, syscall.EINVAL) || errors.Is(err, syscall.ENOTSUP) {
+		err = nil
+	}
+	return errors.Join(err, d.Close())
 }
 
 // MkdirAll creates a directory and its missing parents with this mode.

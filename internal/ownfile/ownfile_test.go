@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"testing"
 
@@ -85,6 +86,50 @@ func TestWrite(t *testing.T) {
 	}
 	if names, err := os.ReadDir(dir); err != nil || len(names) != 1 {
 		t.Errorf("%v, %v", names, err)
+	}
+}
+
+// TestWriteToDisk: the content is on the disk before the name leads to it, and then the name is; if the
+// content cannot be written there, the file stays as it was. Bug: after a power failure, a new file
+// could be empty, such as a key.
+func TestWriteToDisk(t *testing.T) {
+	defer func(f func(*os.File) error) { toDisk = f }(toDisk)
+	dir := t.TempDir()
+	name := filepath.Join(dir, "f")
+	if err := os.WriteFile(name, []byte("old"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	text := func(name string) string {
+		b, err := os.ReadFile(name)
+		if err != nil {
+			t.Error(err)
+		}
+		return string(b)
+	}
+	broken := errors.New("the disk is broken")
+	for _, fails := range []bool{true, false} {
+		var steps []string
+		toDisk = func(f *os.File) error {
+			if f.Name() == dir {
+				steps = append(steps, "directory, "+text(name))
+				return syscall.EINVAL // as of some file systems
+			}
+			steps = append(steps, text(f.Name())+", "+text(name))
+			if fails {
+				return broken
+			}
+			return nil
+		}
+		err, want := Write(name, []byte("new"), 0o600), []string{"new, old", "directory, new"}
+		if fails {
+			want = want[:1]
+		}
+		if errors.Is(err, broken) != fails || err != nil && !fails || !slices.Equal(steps, want) {
+			t.Errorf("fails: %v; %v; steps %q, want %q", fails, err, steps, want)
+		}
+		if names, err := os.ReadDir(dir); err != nil || len(names) != 1 || text(name) != map[bool]string{true: "old", false: "new"}[fails] {
+			t.Errorf("fails: %v; %v, %v, %q", fails, names, err, text(name))
+		}
 	}
 }
 
