@@ -93,7 +93,7 @@ func (m *Manifest) check() error {
 	var names []string
 	for _, e := range m.Entries {
 		known = known && entryName.MatchString(e.Name) && e.Name != manifestName && e.Name != sumName && e.Size >= 0
-		known = known && !slices.Contains(names, RestoredName(e.Name))
+		known = known && !slices.Contains(names, RestoredName(e.Name)) && !slices.Contains(emptyNames, RestoredName(e.Name))
 		names = append(names, RestoredName(e.Name))
 	}
 	if !known || !slices.Contains(names, m.Database.Entry) {

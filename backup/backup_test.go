@@ -429,7 +429,7 @@ func TestKeep(t *testing.T) {
 	}
 }
 
-// TestManifest: a manifest cannot name files elsewhere.
+// TestManifest: a manifest cannot name files elsewhere, nor those of a restore, such as the lock.
 func TestManifest(t *testing.T) {
 	f := func(want error, formatOf int, names ...string) {
 		t.Helper()
@@ -451,4 +451,7 @@ func TestManifest(t *testing.T) {
 	f(ErrDamaged, format, "roost.db", "roost.db")
 	f(ErrDamaged, format, "roost.db", manifestName)
 	f(ErrDamaged, format, "roost.db", "tree.tar", "tree")
+	for _, name := range []string{"lock", Unfinished, filesDir, filesDir + ".tar"} {
+		f(ErrDamaged, format, "roost.db", name)
+	}
 }
