@@ -201,8 +201,10 @@ func (w *Writer) Finish(ctx context.Context, m *Manifest, files []File, report f
 	if err := os.Rename(w.name+partial, w.name); err != nil {
 		return 0, err
 	}
+	err = w.file.Close()
+	w.file = nil // what has the other names from here on is of the next process, and not discarded
 	step()
-	return info.Size(), syncDir(filepath.Dir(w.name))
+	return info.Size(), errors.Join(err, syncDir(filepath.Dir(w.name)))
 }
 
 // archive writes the archive. db is the database.
