@@ -3,6 +3,7 @@ package server
 import (
 	"bufio"
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -135,7 +136,7 @@ var plainLogin = map[string]string{"romeo": "AHJvbWVvAHNlY3JldA==", "juliet": "A
 func (p *peer) authenticate(user string) *peer {
 	p.t.Helper()
 	p.ask(testHeader, "</stream:features>")
-	p.ask("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>"+plainLogin[user]+"</auth>", "<success")
+	p.ask("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>"+base64.StdEncoding.EncodeToString([]byte("\x00"+user+"\x00secret"))+"</auth>", "<success")
 	p.ask(testHeader, "</stream:features>")
 	return p
 }

@@ -1,15 +1,23 @@
 package server
 
 import (
+	"fmt"
+	"hash/crc32"
 	"net/http"
 	"net/url"
+	"path/filepath"
 	"slices"
 	"testing"
 	"time"
 
+	zombiezen "zombiezen.com/go/sqlite"
+	"zombiezen.com/go/sqlite/sqlitex"
+
 	"roost/admin/api"
+	"roost/internal/xmpptest"
 	"roost/jid"
 	"roost/store"
+	"roost/store/sqlite"
 )
 
 // TestUnusedAccounts: the administration interface lists accounts by their last use, and deletes
@@ -101,4 +109,68 @@ func TestUnusedAccounts(t *testing.T) {
 	remove("romeo", "unused_days=30", api.CodeConflict)
 	p.ask("</stream:stream>", "</stream:stream>")
 	remove("romeo", "unused_days=30&never_used_days=30", api.CodeConflict)
+}
+
+// TestUsesNoted: once an hour, a running server notes accounts that stay connected: those whose
+// turn it is in the week.
+func TestUsesNoted(t *testing.T) {
+	tick := ticks(t, useEvery)
+	dir := ""
+	s := startServer(t, func(c *Config) { dir = c.DataDir })
+	romeo, err := s.store.Account(t.Context(), jid.MustParse("romeo@localhost"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	hour := time.Now().Unix() / 3600
+	all := []jid.JID{nameOfHour(hour), nameOfHour(hour + 1)} // which may begin meanwhile
+	for _, j := range all {
+		if err := s.store.CreateAccount(t.Context(), store.Account{JID: j, Credentials: romeo.Credentials}); err != nil {
+			t.Fatal(err)
+		}
+		connect(t, s).login(j.Local(), "r")
+	}
+	s.router.FlushPending(t.Context())
+	other, err := zombiezen.OpenConn(filepath.Join(dir, sqlite.FileName), zombiezen.OpenReadWrite)
+	if err == nil {
+		err = sqlitex.ExecuteTransient(other, "DELETE FROM account_use", nil) // as if the logins were long ago
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := other.Close(); err != nil {
+		t.Fatal(err)
+	}
+	noted := func() (n int) {
+		t.Helper()
+		s.router.FlushPending(t.Context())
+		for _, j := range all {
+			state, err := s.store.LoginState(t.Context(), j)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if state.Used > 0 {
+				n++
+			}
+		}
+		return n
+	}
+	if n := noted(); n > 0 {
+		t.Fatalf("%d accounts are noted before the hour is over", n)
+	}
+	for begin := time.Now(); noted() == 0; {
+		tick(useEvery) // other goroutines may take it, too
+		if time.Since(begin) > xmpptest.WaitLimit {
+			t.Fatal("no account that stays connected was noted")
+		}
+	}
+}
+
+// nameOfHour returns an account whose turn is in an hour, as router.NoteUses counts them.
+func nameOfHour(hour int64) jid.JID {
+	const week = 7 * 24
+	for n := 0; ; n++ {
+		if j := jid.MustParse(fmt.Sprintf("device-%d@localhost", n)); int64(crc32.ChecksumIEEE([]byte(j.String()))%week) == hour%week {
+			return j
+		}
+	}
 }
