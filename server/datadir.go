@@ -110,12 +110,29 @@ func lock(name, what string) (*os.File, error) {
 		err = f.Truncate(0)
 	}
 	if err == nil {
-		_, err = fmt.Fprintf(f, "%d\n%s\n", os.Getpid(), printable(strings.Join(os.Args, " ")))
+		_, err = fmt.Fprintf(f, "%d\n%s\n", os.Getpid(), printable(commandOf(os.Args)))
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("server: lock the %s: %w", what, err), f.Close())
 	}
 	return f, nil
+}
+
+// commandOf returns a command line for the file of a lock, and for the log of whoever finds it locked:
+// URLs, such as that of --store, are without passwords.
+func commandOf(args []string) string {
+	shown := make([]string, len(args))
+	for i, arg := range args {
+		flag, value := "", arg
+		if before, after, ok := strings.Cut(arg, "="); ok && strings.HasPrefix(arg, "-") {
+			flag, value = before+"=", after
+		}
+		if strings.Contains(value, "://") {
+			value = stores.Redact(value)
+		}
+		shown[i] = flag + value
+	}
+	return strings.Join(shown, " ")
 }
 
 // lockHolder returns the process that holds a lock, as that process has recorded it in

@@ -124,6 +124,33 @@ func TestLockHolder(t *testing.T) {
 	f("12\n"+strings.Repeat("x", 5000), "process 12 ("+strings.Repeat("x", maxCommand)+"…)")
 }
 
+// TestCommandOf: the command in the file of a lock has no passwords, however they are given. Bug: it
+// had those of --store and --cluster, and the log of a second server on the directory, too.
+func TestCommandOf(t *testing.T) {
+	f := func(want string, args ...string) {
+		t.Helper()
+		if got := commandOf(args); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+	f("roost serve --domain=example.org -v", "roost", "serve", "--domain=example.org", "-v")
+	f("roost serve --store postgres://roost:xxxxx@db/roost?sslmode=require", "roost", "serve", "--store", "postgres://roost:hunter2@db/roost?sslmode=require")
+	f("roost --store=postgres://roost@db/roost?password=xxxxx --cluster=redis://:xxxxx@redis", "roost", "--store=postgres://roost@db/roost?password=hunter2", "--cluster=redis://:hunter2@redis")
+	f("roost URL --data=a=b", "roost", "redis://roost:hunter2@redis:hunter2", "--data=a=b")
+
+	dir, args := t.TempDir(), os.Args
+	defer func() { os.Args = args }()
+	os.Args = []string{"roost", "serve", "--store=postgres://roost:hunter2@db/roost"}
+	first, err := LockData(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer first.Close()
+	if _, err := LockData(dir); err == nil || !strings.Contains(err.Error(), "(roost serve --store=postgres://roost:xxxxx@db/roost)") {
+		t.Errorf("%v", err)
+	}
+}
+
 // filesOfServer runs a server on a data directory until the test ends, and returns the
 // files in the directory after its start.
 func filesOfServer(t *testing.T, dir string) []os.DirEntry {
