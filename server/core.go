@@ -173,17 +173,22 @@ const useEvery = time.Hour
 // accounts are derived.
 const secretFile = "secret"
 
+// minSecret is the smallest size of the secret, and that of one that is created, in bytes.
+const minSecret = 32
+
 // loadSecret reads the server's secret and creates it on first start.
 func loadSecret(dir string) ([]byte, error) {
 	name := filepath.Join(dir, secretFile)
 	b, err := os.ReadFile(name)
 	switch {
-	case err == nil && len(b) >= 32:
+	case err == nil && len(b) >= minSecret:
 		return b, nil
+	case err == nil && len(b) > 0:
+		return nil, fmt.Errorf("server: %s has %d bytes, and must have at least %d: put back the file from a backup, or from another node; or delete it, and clients need their passwords again", name, len(b), minSecret)
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
 		return nil, fmt.Errorf("server: %w", err)
 	}
-	b = make([]byte, 32)
+	b = make([]byte, minSecret)
 	rand.Read(b)
 	if err := ownfile.Write(name, b, 0o600); err != nil {
 		return nil, fmt.Errorf("server: %w", err)

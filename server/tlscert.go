@@ -288,8 +288,11 @@ func (s *certSource) selfSigned() (*tls.Certificate, error) {
 		return &cert, nil
 	case err == nil:
 		s.log.Info("creating a new self-signed certificate: the domains have changed, or the old one expires soon")
-	case !errors.Is(err, fs.ErrNotExist):
+	case errors.Is(err, fs.ErrNotExist):
+	case errors.As(err, new(*fs.PathError)): // it names the file
 		return nil, err
+	default:
+		return nil, fmt.Errorf("%s with key %s: %w: delete both, and the server makes new ones", certFile, keyFile, err)
 	}
 	certPEM, keyPEM, err := s.newSelfSigned()
 	if err != nil {

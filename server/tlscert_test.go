@@ -57,6 +57,13 @@ func TestSelfSigned(t *testing.T) {
 	if !strings.Contains(log.String(), "creating a new self-signed certificate") {
 		t.Errorf("log: %s", log)
 	}
+	// Such as after a crash between the two. Bug: the error did not say which files are wrong.
+	if err := os.WriteFile(filepath.Join(dir, selfSignedKey), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := NewCertificates(cfg); err == nil || !strings.Contains(err.Error(), dir+"/"+selfSignedCert+" with key "+dir+"/"+selfSignedKey+": ") || !strings.Contains(err.Error(), "delete both") {
+		t.Errorf("%v", err)
+	}
 }
 
 // TestCertificatePerDomain: SNI decides, then the domain of the stream. A client that
@@ -178,5 +185,20 @@ func TestSecret(t *testing.T) {
 	}
 	if info, err := os.Stat(filepath.Join(dir, secretFile)); err != nil || info.Mode().Perm() != fs.FileMode(0o600) {
 		t.Errorf("mode %v, %v; want 0600", info.Mode(), err)
+	}
+	// One that an operator has made is not replaced. Bug: one that was too short was, and clients
+	// needed their passwords again.
+	name := filepath.Join(dir, secretFile)
+	for text, want := range map[string]string{"too short": name + " has 9 bytes, and must have at least 32: ", "": ""} {
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		b, err := loadSecret(dir)
+		if want == "" && (err != nil || len(b) != 32) || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%q: %d bytes, %v", text, len(b), err)
+		}
+		if got, err := os.ReadFile(name); err != nil || want != "" && string(got) != text {
+			t.Errorf("%q: %q, %v", text, got, err)
+		}
 	}
 }
