@@ -21,11 +21,11 @@ func (p *announcePage) Running() bool { return p.Last != nil && p.Last.State == 
 // DefaultRate is the number of clients per second if the form has none.
 func (p *announcePage) DefaultRate() int { return api.DefaultAnnounceRate }
 
-// Handled is how many clients have been dealt with.
-func (p *announcePage) Handled() int64 { return p.Last.Sent + p.Last.Skipped }
-
-// Total is how many clients there are to be dealt with, as far as is known.
-func (p *announcePage) Total() int64 { return max(p.Last.Clients, p.Handled(), 1) }
+// Meter is how many clients there are to be dealt with, as far as is known, and how many have been.
+func (p *announcePage) Meter() meter {
+	handled := p.Last.Sent + p.Last.Skipped
+	return meter{handled, max(p.Last.Clients, handled)}
+}
 
 func (d *Dashboard) announce(v *visit) error { return d.showAnnounce(v, &announcePage{}) }
 

@@ -34,6 +34,10 @@ func TestAnnounce(t *testing.T) {
 		}
 	}
 	stop := f.form(page, "/announce/abort")
+	f.record(200, api.Announce{State: api.JobDone}) // to nobody
+	if page := f.page("/announce"); !strings.Contains(page, "0 of 0 clients") || !strings.Contains(page, `max="1" value="1"`) {
+		t.Errorf("the page of an announcement to nobody:\n%s", page)
+	}
 	got = f.record(200, api.Announce{})
 	f.wantTo(f.do("POST", "/announce/abort", stop, nil), "/announce")
 	if want := (asked{"DELETE", "/v1/announce", "", ""}); (*got)[0] != want {

@@ -30,11 +30,15 @@ func (p *drainPage) Active() bool { return p.Last != nil && p.Last.State != api.
 // Scheduled reports whether the drain has not begun.
 func (p *drainPage) Scheduled() bool { return p.Last != nil && p.Last.State == api.DrainScheduled }
 
-// Gone is how many clients have left.
-func (p *drainPage) Gone() int64 { return max(0, p.Total()-p.Last.Remaining) }
-
-// Total is how many clients there were.
-func (p *drainPage) Total() int64 { return max(p.Last.Clients, p.Last.Remaining, 1) }
+// Meter is how many clients there were, and how many have left. After a drain that was aborted,
+// others have come.
+func (p *drainPage) Meter() meter {
+	if p.Last.State == api.DrainAborted {
+		return meter{min(p.Last.Ended, p.Last.Clients), p.Last.Clients}
+	}
+	total := max(p.Last.Clients, p.Last.Remaining)
+	return meter{total - p.Last.Remaining, total}
+}
 
 // DefaultPace is how fast clients leave unless they have a time, for people.
 func (p *drainPage) DefaultPace() string { return comma(api.DefaultDrainRate) + " clients a second" }

@@ -24,6 +24,13 @@ func total(n uint64) string { return comma(int64(n)) }
 
 func bytesText(n int64) string { return humanize.IBytes(uint64(max(0, n))) }
 
+// meter is how much of something is done.
+type meter struct{ Done, Total int64 }
+
+// Max and Value are those of a progress bar, which cannot be 0 long. That of nothing is full.
+func (m meter) Max() int64   { return max(m.Total, 1) }
+func (m meter) Value() int64 { return m.Max() - m.Total + m.Done }
+
 // rateText is a number per second.
 func rateText(v float64) string {
 	switch {
