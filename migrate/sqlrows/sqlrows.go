@@ -137,7 +137,8 @@ func (s Source) readURL(ctx context.Context, to Receiver) error {
 	return fmt.Errorf("%s is not the URL of a database that roost reads: name a postgres:// or mysql:// URL, or a file", Printable(s.Name))
 }
 
-// Printable returns a source without a password that its URL may have.
+// Printable returns a source without a password that its URL may have, and without that of a client's
+// key.
 func Printable(name string) string {
 	if !IsURL(name) {
 		return name
@@ -147,9 +148,11 @@ func Printable(name string) string {
 		return "the database"
 	}
 	q := u.Query()
-	if q.Has("password") {
-		q.Set("password", "xxxxx")
-		u.RawQuery = q.Encode()
+	for _, name := range []string{"password", "sslpassword"} {
+		if q.Has(name) {
+			q.Set(name, "xxxxx")
+			u.RawQuery = q.Encode()
+		}
 	}
 	return u.Redacted()
 }

@@ -262,7 +262,7 @@ func TestSQLite(t *testing.T) {
 // TestURL: errors do not contain the password.
 func TestURL(t *testing.T) {
 	for name, want := range map[string]string{
-		"mysql://a:secret@127.0.0.1:1/c": "failed to connect to mysql://a:xxxxx@127.0.0.1:1/c", "mysql://a:secret@b": "does not name a database", "redis://a:secret@b/c?password=secret": "redis://a:xxxxx@b/c?password=xxxxx is not the URL", "postgres://a:secret@[b/c": "not a valid URL",
+		"mysql://a:secret@127.0.0.1:1/c": "failed to connect to mysql://a:xxxxx@127.0.0.1:1/c", "mysql://a:secret@b": "does not name a database", "redis://a:secret@b/c?password=secret&sslpassword=secret": "redis://a:xxxxx@b/c?password=xxxxx&sslpassword=xxxxx is not the URL", "postgres://a:secret@[b/c": "not a valid URL",
 		"postgres://a:secret@127.0.0.1:1/c?connect_timeout=1": "failed to connect",
 	} {
 		if _, err := rowsOf(t.Context(), Source{Name: name}); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "secret") {
