@@ -103,7 +103,7 @@ var errMissing = errors.New("MariaDB is not installed: install the Debian packag
 var settings = []string{"--innodb-flush-method=nosync", "--innodb-flush-log-at-trx-commit=0", "--innodb-log-file-size=4M", "--innodb-doublewrite=0", "--innodb-buffer-pool-size=8M", "--sync-frm=0"}
 
 // start makes the files of a server and starts it.
-func start() (s *Server, err error) {
+func start() (_ *Server, err error) {
 	program, err := exec.LookPath("mariadbd")
 	if err != nil {
 		program = "/usr/sbin/mariadbd" // not in the PATH of everybody
@@ -111,7 +111,7 @@ func start() (s *Server, err error) {
 	if _, err := os.Stat(program); err != nil {
 		return nil, errMissing
 	}
-	s = new(Server)
+	s := new(Server) // not the result, which is nil after an error
 	if s.dir, err = os.MkdirTemp("", "roost-maria"); err != nil {
 		return nil, err
 	}
