@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"go.yaml.in/yaml/v3"
+
+	"roost/internal/cmdtest"
 )
 
 // deployed returns a file in deploy.
@@ -186,5 +188,29 @@ func TestDeployedKubernetes(t *testing.T) {
 	}
 	if !bytes.Contains([]byte(config), []byte("proxy-protocol")) || strings.Count(text, "app.kubernetes.io/name: roost") < 5 {
 		t.Error("the PROXY protocol, or the label, is missing")
+	}
+}
+
+// TestDeployedDirectories: the package has systemd set the owners and modes of its own directories
+// only, and no document has another file take its place. Bug: it had those of /var/backups, which is
+// the system's, set again at each start.
+func TestDeployedDirectories(t *testing.T) {
+	n := 0
+	for line := range strings.Lines(deployed(t, "package/tmpfiles.conf")) {
+		if strings.HasPrefix(line, "#") {
+			continue
+		}
+		n++
+		if f := strings.Fields(line); len(f) != 6 || f[0] != "d" || filepath.Base(f[1]) != "roost" || f[2] != "0700" {
+			t.Errorf("tmpfiles.conf: %s", line)
+		}
+	}
+	if n != 2 {
+		t.Errorf("%d directories", n)
+	}
+	for name, text := range cmdtest.Documents(t) {
+		if strings.Contains(text, "/etc/tmpfiles.d/roost.conf") {
+			t.Errorf("%s: the file takes the place of that of the package, which has the same name", name)
+		}
 	}
 }
