@@ -61,11 +61,8 @@ func (c *backupCmd) Run() error {
 	p := &byteProgress{terminal: term.IsTerminal(int(os.Stderr.Fd()))}
 	m, size, err := c.write(ctx, name, now, p)
 	p.end()
-	switch {
-	case ctx.Err() != nil:
-		return errors.New("interrupted: no backup was written")
-	case err != nil:
-		return err
+	if err != nil {
+		return orInterrupted(ctx, err, "interrupted: no backup was written")
 	}
 	fmt.Printf("%s: %s of %s, %s\n", name, bytesText(size), count(int(m.Database.Accounts), "account"), time.Since(start).Round(100*time.Millisecond))
 	if err := server.NoteBackup(c.Data, api.Backup{Time: now, File: name, Bytes: size}); err != nil {

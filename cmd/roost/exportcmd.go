@@ -60,12 +60,12 @@ func (c *exportCmd) Run() (err error) {
 	defer func() { err = errors.Join(err, s.Close()) }()
 	if c.File == "-" {
 		_, err := c.export(ctx, s, os.Stdout)
-		return c.interrupted(ctx, err)
+		return orInterrupted(ctx, err, notExported)
 	}
 	start, n := time.Now(), 0
 	if err := createFile(c.File, func(w io.Writer) error {
 		n, err = c.export(ctx, s, w)
-		return c.interrupted(ctx, err)
+		return orInterrupted(ctx, err, notExported)
 	}); err != nil {
 		return err
 	}
@@ -91,13 +91,8 @@ func createFile(name string, write func(io.Writer) error) error {
 	return nil
 }
 
-// interrupted returns the error for an interruption, if it was one.
-func (c *exportCmd) interrupted(ctx context.Context, err error) error {
-	if err != nil && ctx.Err() != nil {
-		return errors.New("interrupted: nothing was exported")
-	}
-	return err
-}
+// notExported is the error of an export that was interrupted.
+const notExported = "interrupted: nothing was exported"
 
 // export writes all accounts and returns their number.
 func (c *exportCmd) export(ctx context.Context, s store.Store, to io.Writer) (n int, err error) {

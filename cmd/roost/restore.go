@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -54,11 +53,8 @@ func (c *restoreCmd) Run() (err error) {
 	}
 	defer lock.Close()
 	m, err := backup.Restore(ctx, io.Reader(in), c.Data, acceptVersion)
-	switch {
-	case ctx.Err() != nil:
-		return errors.New("interrupted: run the same command again")
-	case err != nil:
-		return fmt.Errorf("%s: %w", c.File, err)
+	if err != nil {
+		return orInterrupted(ctx, fmt.Errorf("%s: %w", c.File, err), "interrupted: run the same command again")
 	}
 	var names []string
 	for _, e := range m.Entries {

@@ -63,13 +63,11 @@ func (c *storeCopyCmd) Run() error {
 	start := time.Now()
 	err = store.Copy(ctx, from, to, stores.Redact(c.From), p.report)
 	p.end()
-	switch {
-	case ctx.Err() != nil:
-		return errors.New("interrupted: run the same command again to continue")
-	case errors.Is(err, store.ErrDifferent):
+	if errors.Is(err, store.ErrDifferent) {
 		return fmt.Errorf("%w; the source has changed since the copy began, or was in use: delete everything in the target, and run the command again", err)
-	case err != nil:
-		return err
+	}
+	if err != nil {
+		return orInterrupted(ctx, err, "interrupted: run the same command again to continue")
 	}
 	fmt.Printf("copied and compared %s; %s\n", count(int(p.total), "row"), time.Since(start).Round(100*time.Millisecond))
 	return nil

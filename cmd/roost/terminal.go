@@ -13,6 +13,15 @@ import (
 // errInterrupted is the error of a command that was interrupted before it did anything.
 var errInterrupted = errors.New("interrupted; nothing changed")
 
+// orInterrupted returns the error of a command whose context is ctx: that it was interrupted, if
+// that is why it has failed. What was done in time, although the context has ended, is done.
+func orInterrupted(ctx context.Context, err error, text string) error {
+	if err != nil && ctx.Err() != nil {
+		return errors.New(text)
+	}
+	return err
+}
+
 // contextReader reads a file until a context ends. Reading from a terminal or a pipe
 // blocks until there is input; a signal that the program catches does not interrupt it.
 type contextReader struct {

@@ -145,3 +145,19 @@ func TestReadUntil(t *testing.T) {
 		t.Errorf("%d, %v at the end", n, err)
 	}
 }
+
+// TestOrInterrupted: a command that has succeeded before it noticed the interruption says so.
+func TestOrInterrupted(t *testing.T) {
+	failed := errors.New("failed")
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	for _, want := range []string{"failed", "interrupted"} {
+		if err := orInterrupted(ctx, failed, "interrupted"); err == nil || err.Error() != want {
+			t.Errorf("%v, want %s", err, want)
+		}
+		if err := orInterrupted(ctx, nil, "interrupted"); err != nil {
+			t.Error(err)
+		}
+		cancel()
+	}
+}
