@@ -208,7 +208,7 @@ func TestKilledWriting(t *testing.T) {
 		if err := errors.Join(Check(t.Context(), f), f.Close()); err != nil {
 			t.Errorf("step %d: %v", n, err)
 		}
-		if _, err := Keep(dir, "", 1); err != nil || len(files(t, dir)) != 1 {
+		if err := RemoveLeft(dir); err != nil || len(files(t, dir)) != 1 {
 			t.Errorf("step %d: %v, %q", n, err, files(t, dir))
 		}
 		child(t, childWrites, name, n)
@@ -417,7 +417,7 @@ func TestKeep(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer w.Discard()
-	if _, err := Keep(dir, "", 3); err != nil {
+	if err := RemoveLeft(dir); err != nil {
 		t.Error(err)
 	}
 	if _, err := os.Stat(w.DatabaseFile()); err != nil {

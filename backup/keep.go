@@ -19,11 +19,30 @@ var (
 // NameAt returns the name of a backup in a directory of backups.
 func NameAt(dir string, t time.Time) string { return filepath.Join(dir, t.UTC().Format(keptTime)) }
 
+// RemoveLeft removes what processes that were killed have left in a directory of backups, which may
+// be as large as two backups. What another process is writing stays.
+func RemoveLeft(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		of, ok := strings.CutSuffix(e.Name(), partial)
+		if !ok || !e.Type().IsRegular() || !kept.MatchString(of) {
+			continue
+		}
+		var writing errWriting
+		if e := removePartial(filepath.Join(dir, of)); !errors.As(e, &writing) {
+			err = errors.Join(err, e)
+		}
+	}
+	return err
+}
+
 // Keep deletes all but the newest n backups of a directory, and returns the names of those
 // that it has deleted. Only files with names of NameAt that are backups count and are
-// deleted. What was left of a backup by a process that was killed is also deleted. made, which
-// was made just now, is the newest one whatever the names of others say: the clock was wrong
-// when these were made, or is now.
+// deleted. made, which was made just now, is the newest one whatever the names of others say:
+// the clock was wrong when these were made, or is now.
 func Keep(dir, made string, n int) (deleted []string, err error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -31,14 +50,7 @@ func Keep(dir, made string, n int) (deleted []string, err error) {
 	}
 	var names []string
 	for _, e := range entries {
-		name := filepath.Join(dir, e.Name())
-		if of, ok := strings.CutSuffix(e.Name(), partial); ok && e.Type().IsRegular() && kept.MatchString(of) {
-			var writing errWriting
-			if e := removePartial(strings.TrimSuffix(name, partial)); !errors.As(e, &writing) {
-				err = errors.Join(err, e)
-			}
-		}
-		if e.Type().IsRegular() && kept.MatchString(e.Name()) && isBackup(name) {
+		if name := filepath.Join(dir, e.Name()); e.Type().IsRegular() && kept.MatchString(e.Name()) && isBackup(name) {
 			names = append(names, name)
 		}
 	}

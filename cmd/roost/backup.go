@@ -58,6 +58,11 @@ func (c *backupCmd) Run() error {
 	if err := becomeOwner(filepath.Dir(name), c.Data); err != nil {
 		return err
 	}
+	if directory { // first, because it needs space
+		if err := backup.RemoveLeft(c.File); err != nil {
+			fmt.Fprintln(os.Stderr, "roost: what was left of an earlier backup could not be removed:", err)
+		}
+	}
 	p := &byteProgress{terminal: term.IsTerminal(int(os.Stderr.Fd()))}
 	m, size, err := c.write(ctx, name, now, p)
 	p.end()
@@ -65,13 +70,18 @@ func (c *backupCmd) Run() error {
 		return orInterrupted(ctx, err, "interrupted: no backup was written")
 	}
 	fmt.Printf("%s: %s of %s, %s\n", name, bytesText(size), count(int(m.Database.Accounts), "account"), time.Since(start).Round(100*time.Millisecond))
-	if err := server.NoteBackup(c.Data, api.Backup{Time: now, File: name, Bytes: size}); err != nil {
-		return fmt.Errorf("the backup is complete, but the server cannot show that: %w", err)
+	if err = server.NoteBackup(c.Data, api.Backup{Time: now, File: name, Bytes: size}); err != nil {
+		err = fmt.Errorf("the backup is complete, but the server cannot show that: %w", err)
 	}
+	return errors.Join(err, c.keep(name))
+}
+
+// keep deletes old backups after a new one was made.
+func (c *backupCmd) keep(made string) error {
 	if c.Keep == 0 {
 		return nil
 	}
-	deleted, err := backup.Keep(c.File, name, c.Keep)
+	deleted, err := backup.Keep(c.File, made, c.Keep)
 	for _, name := range deleted {
 		fmt.Println("deleted", name)
 	}
@@ -91,14 +101,14 @@ func (c *backupCmd) write(ctx context.Context, name string, now time.Time, p *by
 	if !ok {
 		return nil, 0, errors.New("this kind of database cannot be copied")
 	}
-	if err := enoughSpace(filepath.Dir(name), l); err != nil {
-		return nil, 0, err
-	}
 	w, err := backup.Begin(name)
 	if err != nil {
 		return nil, 0, err
 	}
 	defer w.Discard()
+	if err := enoughSpace(filepath.Dir(name), l); err != nil { // after Begin has removed what was left
+		return nil, 0, err
+	}
 	p.next("copying the database")
 	info, err := source.Snapshot(ctx, w.DatabaseFile(), p.report)
 	if err != nil {
