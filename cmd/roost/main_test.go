@@ -108,7 +108,7 @@ func TestMistakes(t *testing.T) {
 	f(nil, 2, "fish", "help", "fish")
 	f(nil, 2, "roost.toml", "serve", "--config", config("c2s = "))
 	f(nil, 2, "none.toml", "serve", "--config", filepath.Join(dir, "none.toml"))
-	f(nil, 1, "this machine has no such address", "serve", "--c2s", "192.0.2.1:1", "--data", filepath.Join(dir, "data"))
+	f(nil, 1, "this machine has no such address", "serve", "--c2s", "192.0.2.1:1", "--c2s-tls", "off", "--data", filepath.Join(dir, "data"))
 	f(nil, 1, "/none.crt", "serve", "--c2s", "127.0.0.1:0", "--tls-cert", "/none.crt", "--tls-key", "/none.key", "--data", filepath.Join(dir, "data"))
 }
 
