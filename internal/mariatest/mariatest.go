@@ -1,4 +1,4 @@
-// Package mariatest starts MariaDB for tests: Debian's package mariadb-server-core, in a
+// Package mariatest starts MariaDB for tests: Debian's packages mariadb-server-core and mariadb-client-core, in a
 // temporary directory, reachable only by a Unix socket there, with TLS. A test binary has one
 // server, which ends with it.
 package mariatest
@@ -97,7 +97,7 @@ func (s *Server) exec(user, password, database, statements string) (err error) {
 }
 
 // errMissing means that MariaDB is not installed.
-var errMissing = errors.New("MariaDB is not installed: install the Debian package mariadb-server-core, or run make deps")
+var errMissing = errors.New("MariaDB is not installed: install the Debian packages mariadb-server-core and mariadb-client-core, or run make deps")
 
 // settings are for speed: after a crash, nobody needs a test's data.
 var settings = []string{"--innodb-flush-method=nosync", "--innodb-flush-log-at-trx-commit=0", "--innodb-log-file-size=4M", "--innodb-doublewrite=0", "--innodb-buffer-pool-size=8M", "--sync-frm=0"}
