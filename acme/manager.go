@@ -227,6 +227,22 @@ func (m *Manager) read(domain string) (*x509.Certificate, error) {
 	return pair.Leaf, nil
 }
 
+// writeTime is more than another node needs to write a certificate after its key.
+const writeTime = 5 * time.Second
+
+// readWritten is read for a directory in which another node may be writing: until it has written
+// both, the key does not belong to the certificate.
+func (m *Manager) readWritten(ctx context.Context, domain string) (leaf *x509.Certificate, err error) {
+	if leaf, err = m.read(domain); err == nil || errors.Is(err, fs.ErrNotExist) {
+		return leaf, err
+	}
+	select {
+	case <-time.After(writeTime):
+	case <-ctx.Done():
+	}
+	return m.read(domain)
+}
+
 // schedule notes a certificate and when it is renewed. Under mu.
 func (m *Manager) schedule(s *Status, leaf *x509.Certificate) {
 	*s = Status{Domain: s.Domain, Expires: leaf.NotAfter, NextTry: m.renewal(leaf)}
@@ -242,7 +258,7 @@ func (m *Manager) renewal(leaf *x509.Certificate) time.Time {
 func (m *Manager) try(ctx context.Context, domain string) {
 	ctx, cancel := context.WithTimeout(ctx, attemptTime)
 	defer cancel()
-	was, err := m.read(domain)
+	was, err := m.readWritten(ctx, domain)
 	if errors.Is(err, fs.ErrNotExist) {
 		err = m.magic.ObtainCertSync(ctx, domain)
 	} else {

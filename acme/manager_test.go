@@ -305,6 +305,7 @@ func TestDamagedFiles(t *testing.T) {
 				t.Fatal(err)
 			}
 			n = run(t, a, dir, "example.org")
+			time.Sleep(writeTime)
 			if s := n.status(t); s.Failures != 0 || s.Expires.IsZero() {
 				t.Errorf("%s: %+v", name, s)
 			}
@@ -313,6 +314,37 @@ func TestDamagedFiles(t *testing.T) {
 			}
 			n.stop()
 		}
+	})
+}
+
+// TestHalfWritten: while another node writes a certificate, its key does not belong to the present
+// one. Bug: a node that looked at this moment took it for damaged, and obtained one of its own.
+func TestHalfWritten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, dir := newAuthority(t), t.TempDir()
+		n := run(t, a, dir, "example.org")
+		n.stop()
+		_, key := n.cfg.Files("example.org")
+		whole, err := os.ReadFile(key)
+		if err == nil {
+			err = os.WriteFile(key, []byte("of another certificate"), 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		n = run(t, a, dir, "example.org")
+		time.Sleep(writeTime / 2)
+		if err := os.WriteFile(key, whole, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(writeTime)
+		if s := n.status(t); s.Failures != 0 || s.Expires.IsZero() {
+			t.Errorf("%+v", s)
+		}
+		if _, issued := a.count(); issued != 1 {
+			t.Errorf("%d certificates", issued)
+		}
+		n.stop()
 	})
 }
 
