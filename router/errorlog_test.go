@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"roost/internal/loglimit"
 	"roost/internal/xmpptest"
@@ -14,7 +15,9 @@ import (
 
 // TestErrorLog: while the store fails, very many requests, probes and logins meet the same error. The
 // log has some of them.
-func TestErrorLog(t *testing.T) {
+func TestErrorLog(t *testing.T) { synctest.Test(t, testErrorLog) }
+
+func testErrorLog(t *testing.T) {
 	var log syncBuffer
 	s, st := slowServer(t, xmpptest.Config{Logger: slog.New(slog.NewTextHandler(&log, nil))})
 	romeo := loginRaw(t, s, "romeo", plainHeader)
@@ -45,8 +48,11 @@ func TestErrorLog(t *testing.T) {
 	f("logins", func(i int) { loginAs(t, s, "juliet", fmt.Sprintf("j%d", i%5), plainHeader) })
 }
 
-// TestBindErrorLog: the same holds for clients whose account has events that cannot be read.
-func TestBindErrorLog(t *testing.T) {
+// TestBindErrorLog: the same holds for clients whose account has events that cannot be read, also
+// if they want to resume a session.
+func TestBindErrorLog(t *testing.T) { synctest.Test(t, testBindErrorLog) }
+
+func testBindErrorLog(t *testing.T) {
 	var log syncBuffer
 	s, st := slowServer(t, xmpptest.Config{Logger: slog.New(slog.NewTextHandler(&log, nil))})
 	if err := s.Store.SetDisabled(t.Context(), jid.MustParse("juliet@localhost"), false); err != nil {
@@ -66,5 +72,12 @@ func TestBindErrorLog(t *testing.T) {
 	}
 	if n := strings.Count(log.String(), "binding refused"); n != loglimit.Lines {
 		t.Errorf("%d lines, want %d", n, loglimit.Lines)
+	}
+	c := dialRaw(t, s)
+	authenticate(c, "juliet", plainHeader)
+	c.write("<resume xmlns='urn:xmpp:sm:3' h='0' previd='x'/>")
+	c.await("<failed ")
+	if !strings.Contains(c.got, "<internal-server-error ") || strings.Contains(log.String(), "resumption refused") {
+		t.Errorf("%s; the log: %s", c.got, log.String())
 	}
 }

@@ -59,11 +59,11 @@ func CheckDepartures(t testing.TB, every time.Duration) {
 // IsTaken reports whether an item between nodes says that a session has arrived.
 func IsTaken(item []byte) bool { return itemKind(item[0]) == itemTaken }
 
-// LimitKicking limits how many clients wait for the ends of sessions on other nodes.
-func LimitKicking(t testing.TB, n int32) {
-	before := maxKicking
-	maxKicking = n
-	t.Cleanup(func() { maxKicking = before })
+// WaitForKicks has clients wait as long as necessary for the ends of sessions on other nodes.
+func WaitForKicks(t testing.TB) {
+	before := kickLimit
+	kickLimit = time.Hour
+	t.Cleanup(func() { kickLimit = before })
 }
 
 // Kicking is how many clients wait for the ends of sessions on other nodes.

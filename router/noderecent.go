@@ -29,13 +29,17 @@ const (
 	maxRecent = 1 << 14
 )
 
-// note adds a change. It returns false for a push that was missed if that is the account's last
-// change already.
+// note adds a change. It returns false for a push that was missed if it is among the account's changes
+// already: several nodes may tell of the same pushes.
 func (q *recentChanges) note(x rosterChange, now time.Time) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if last := q.newest[x.account]; x.missed && last > 0 && q.change(last).rosterChange == x {
-		return false
+	if x.missed {
+		for n := q.newest[x.account]; n > 0 && n+maxRecent > q.noted; n = q.change(n).before {
+			if q.change(n).rosterChange == x {
+				return false
+			}
+		}
 	}
 	if q.newest == nil {
 		q.newest = make(map[string]uint64)

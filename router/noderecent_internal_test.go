@@ -78,3 +78,17 @@ func TestRecentChanges(t *testing.T) {
 		t.Errorf("%d of %d accounts have a change that is remembered", kept, len(q.newest))
 	}
 }
+
+// TestRecentMissed: pushes that were missed are noted once, however many nodes tell of them.
+func TestRecentMissed(t *testing.T) {
+	var q recentChanges
+	first := rosterChange{account: "romeo@localhost", contact: "juliet@localhost", version: 1, missed: true}
+	second := rosterChange{account: "romeo@localhost", contact: "friar@localhost", version: 2, missed: true}
+	for i, want := range []bool{true, false, false} {
+		for _, x := range []rosterChange{first, second} {
+			if got := q.note(x, time.Now()); got != want {
+				t.Errorf("time %d, %s: %v, want %v", i, x.contact, got, want)
+			}
+		}
+	}
+}

@@ -19,11 +19,12 @@ var errTooMany = stanza.ResourceConstraint.WithText("Too many clients of this ac
 
 // kickLimit is how long a client that takes the resource of one on another node waits for
 // the announcement of that one's end.
-const kickLimit = 5 * time.Second
+var kickLimit = 5 * time.Second // only tests change it
 
-// maxKicking limits how many clients wait at the same time: each of them has a worker that others
-// need for their writes. When a node dies, very many bind their resources again within its lease.
-var maxKicking int32 = 256 // only tests change it
+// maxKicking is how many clients wait at the same time: half of the workers for reads, because each
+// has one, which others need for their logins. When a node dies, very many bind their resources again
+// within its lease.
+func (r *Router) maxKicking() int32 { return max(1, int32(r.sessions.ReadWorkers()/2)) }
 
 // registerElsewhere enters a resource in the directory. If another node has it, policy
 // decides; the old session has ended when registerElsewhere returns. A session whose client is not
@@ -159,13 +160,15 @@ func (q *nodeRequests) finish(id uint64, result bool) {
 // announced: unavailable presence must not follow the available presence of the session that
 // replaces it. If address is the account, it ends a session whose client is not connected: that with a
 // resource, or any. It reports whether the node has said that it did. If too many wait already, it
-// does not wait.
+// does not wait, and does not end a session that is in nobody's way.
 func (r *Router) kick(node NodeID, account, address, resource string) (ended bool) {
 	id, result := r.requests.begin()
 	defer r.requests.finish(id, false)
 	defer r.kicking.Add(-1)
-	waits := r.kicking.Add(1) <= maxKicking
-	if !waits {
+	if r.kicking.Add(1) > r.maxKicking() {
+		if address == account {
+			return false // without the result, the client is refused
+		}
 		r.requests.finish(id, false)
 	}
 	item := appendNumber(appendField(appendKind(nil, itemKick), address), id)
@@ -193,7 +196,8 @@ func (r *Router) EndElsewhere(t *session.Turn, s *session.Session, which func(re
 }
 
 // kick handles itemKick. A worker ends the session, because that may have to read a roster: what else
-// nodes send must not wait for the store.
+// nodes send must not wait for the store. It is one for writes: clients that bind here wait for such
+// replies of other nodes on those for reads.
 func (l *nodeLane) kick(node NodeID, account string, f *fields) {
 	r, j, id := l.r, f.address(), f.number()
 	end, found := func(t *session.Turn) (ended bool) {
@@ -211,7 +215,7 @@ func (l *nodeLane) kick(node NodeID, account string, f *fields) {
 	switch {
 	case f.bad:
 	case found:
-		r.sessions.Go(session.Read, func(t *session.Turn) {
+		r.sessions.Go(session.Write, func(t *session.Turn) {
 			ended := end(t)
 			t.Flush()
 			r.replyToKick(node, account, id, ended)

@@ -77,8 +77,8 @@ func TestConflictWithWaiting(t *testing.T) {
 // TestKickLimit: a node does not reply, as one that has died within its lease. Only some of the clients
 // that take their resources from it wait; the workers are for others, too.
 func TestKickLimit(t *testing.T) {
-	router.LimitKicking(t, 1)
-	cluster, nodes := newCluster(t, 2, xmpptest.Config{})
+	router.WaitForKicks(t)
+	cluster, nodes := newCluster(t, 2, xmpptest.Config{Session: session.Config{Workers: 2}})
 	goOnline(t, nodes[0], "romeo", "r")
 	goOnline(t, nodes[0], "juliet", "r")
 	cluster.Wait()
@@ -93,18 +93,64 @@ func TestKickLimit(t *testing.T) {
 	first.await("<jid>romeo@localhost/r</jid>")
 }
 
+// TestKickEachOther: clients of two nodes take their resources from each other, and all workers by which
+// they bind wait. The nodes reply nevertheless.
+func TestKickEachOther(t *testing.T) {
+	router.WaitForKicks(t)
+	cluster, nodes := newCluster(t, 2, xmpptest.Config{Session: session.Config{Workers: 1}})
+	goOnline(t, nodes[0], "romeo", "r")
+	goOnline(t, nodes[1], "juliet", "r")
+	cluster.Wait()
+	releases := []func(){nodes[0].Node().Hold(), nodes[1].Node().Hold()}
+	juliet, romeo := bindAs(t, nodes[0], "juliet", "r"), bindAs(t, nodes[1], "romeo", "r")
+	for _, n := range nodes {
+		xmpptest.Eventually(t, "the client waits", func() bool { return n.Router.Kicking() == 1 })
+	}
+	for _, release := range releases {
+		release()
+	}
+	juliet.await("<jid>juliet@localhost/r</jid>")
+	romeo.await("<jid>romeo@localhost/r</jid>")
+}
+
+// TestKickUnknown: a client that cannot wait for the end of a session whose client is not connected is
+// refused, and ends none: otherwise it would end one on each node.
+func TestKickUnknown(t *testing.T) {
+	router.WaitForKicks(t)
+	cluster, nodes := newCluster(t, 2, xmpptest.Config{Session: session.Config{Workers: 2, MaxResources: 1}})
+	goOnline(t, nodes[0], "romeo", "r")
+	old := loginAs(t, nodes[0], "juliet", "r", plainHeader)
+	old.enable()
+	_ = old.conn.Close()
+	xmpptest.Eventually(t, "the session waits", func() bool { return nodes[0].Sessions.Detached() == 1 })
+	cluster.Wait()
+	release := nodes[0].Node().Hold()
+	first := bindAs(t, nodes[1], "romeo", "r")
+	xmpptest.Eventually(t, "the first client waits", func() bool { return nodes[1].Router.Kicking() == 1 })
+	bindAs(t, nodes[1], "juliet", "new").await("<resource-constraint ")
+	release()
+	first.await("<jid>romeo@localhost/r</jid>")
+	cluster.Wait()
+	if nodes[0].Sessions.Detached() != 1 {
+		t.Error("the client was refused, and has ended the session")
+	}
+}
+
 // TestKickLate: a node learns that a session has been replaced when the new one is available, because
 // its client has not waited for the end of the earlier one. Nobody takes that end for the end of the
 // new one.
 // Bug: contacts saw the new session leave.
 func TestKickLate(t *testing.T) {
-	router.LimitKicking(t, 0)
-	cluster, nodes := newCluster(t, 2, xmpptest.Config{})
+	router.WaitForKicks(t)
+	cluster, nodes := newCluster(t, 2, xmpptest.Config{Session: session.Config{Workers: 2}})
 	befriend(t, nodes[0], jid.MustParse("juliet@localhost"), jid.MustParse("romeo@localhost"))
 	old, juliet := goOnline(t, nodes[0], "romeo", "r"), goOnline(t, nodes[1], "juliet", "j")
 	juliet.await("<presence from='romeo@localhost/r'")
+	goOnline(t, nodes[0], "paris", "r")
 	cluster.Wait()
 	release := nodes[0].Node().Hold()
+	bindAs(t, nodes[1], "paris", "r")
+	xmpptest.Eventually(t, "as many wait as may wait", func() bool { return nodes[1].Router.Kicking() == 1 })
 	goOnline(t, nodes[1], "romeo", "r")
 	juliet.await("<presence from='romeo@localhost/r'")
 	release()

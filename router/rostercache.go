@@ -70,6 +70,9 @@ func (r *Router) replaceCached(owner string, after *Roster) bool {
 	r.changesOf(owner).Add(1)
 	now, ok := r.cached(owner)
 	switch {
+	case !r.fitsCache(after):
+		r.rosters.Invalidate(owner)
+		return true
 	case !ok && r.nodes != nil:
 		return false
 	case ok && now.Version > after.Version:
@@ -78,10 +81,6 @@ func (r *Router) replaceCached(owner string, after *Roster) bool {
 		after = after.copy()
 		after.blocked = now.blocked
 	}
-	if r.fitsCache(after) {
-		r.rosters.Set(strings.Clone(owner), after)
-	} else {
-		r.rosters.Invalidate(owner)
-	}
+	r.rosters.Set(strings.Clone(owner), after)
 	return true
 }

@@ -214,6 +214,9 @@ func (m *Manager) Go(need Work, f func(*Turn)) {
 	m.enqueue(nil, need, f)
 }
 
+// ReadWorkers is the largest number of workers for Read.
+func (m *Manager) ReadWorkers() int { return m.reads.limit }
+
 // Derive runs f on a worker that derives keys, for a client that has an address but no
 // session. Like the derivations of sessions, f waits until it is the turn of the client's
 // network.

@@ -154,7 +154,7 @@ func (s *Session) startResume(t *Turn, el parser.Element, success AppendSuccess,
 		err := s.mgr.config().Router.CatchUp(t, s.Event())
 		s.onLoop(t, func(t *Turn) {
 			if err != nil {
-				s.mgr.config().Logger.Error("cannot read account events; resumption refused", "jid", s.BareJID(), "err", err)
+				s.mgr.logFault("cannot read account events; resumption refused", s.BareJID(), err)
 				failed(t, s, appendSMFailed(nil, smInternal))
 				return
 			}
