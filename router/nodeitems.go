@@ -32,7 +32,7 @@ const (
 	itemBlocklist                        // account, name of the push, all: whether all were unblocked, addresses
 	itemStored                           // account: messages were stored for it
 	itemObserve                          // account: its resources are to be observed
-	itemKick                             // full JID, request; or account, request, resource: of a session whose client is not connected, "" for any
+	itemKick                             // full JID, request, maybe noWait; or account, request, resource: of a session whose client is not connected, "" for any
 	itemReply                            // request, and whether a session was ended: nodes of earlier versions do not say that
 	itemAnnounce                         // full JID: whose presence is to be sent to other nodes again
 	itemFetch                            // node, request, account, resumption ID: of a session that the node is to be sent

@@ -169,6 +169,7 @@ func (r *Router) kick(node NodeID, account, address, resource string) (ended boo
 		if address == account {
 			return false // without the result, the client is refused
 		}
+		resource = noWait
 		r.requests.finish(id, false)
 	}
 	item := appendNumber(appendField(appendKind(nil, itemKick), address), id)
@@ -185,6 +186,11 @@ func (r *Router) kick(node NodeID, account, address, resource string) (ended boo
 	return ended
 }
 
+// noWait is in the place of the resource if the address is a full JID and the new session does not
+// wait: then the end of the old one is not announced, because contacts would take it for that of the
+// new one.
+const noWait = "-"
+
 // EndElsewhere implements session.Router.
 func (r *Router) EndElsewhere(t *session.Turn, s *session.Session, which func(resource string) bool) {
 	for _, p := range r.askPlaces(t, s.BareJID()) {
@@ -195,28 +201,29 @@ func (r *Router) EndElsewhere(t *session.Turn, s *session.Session, which func(re
 	}
 }
 
-// kick handles itemKick. A worker ends the session, because that may have to read a roster: what else
-// nodes send must not wait for the store. It is one for writes: clients that bind here wait for such
-// replies of other nodes on those for reads.
+// kick handles itemKick. The session with a full JID is ended in the lane: it may be moving to the node
+// that has sent this, and what that sends next depends on the order. That of an account is ended by a
+// worker, because that may have to read a roster, and what else nodes send must not wait for the store:
+// one for writes, because clients that bind here wait for such replies of other nodes on those for reads.
 func (l *nodeLane) kick(node NodeID, account string, f *fields) {
-	r, j, id := l.r, f.address(), f.number()
-	end, found := func(t *session.Turn) (ended bool) {
-		s := r.boundHere(j)
-		if s != nil {
-			r.giveWay(t, s)
-		}
-		return s != nil
-	}, r.boundHere(j) != nil
-	if !j.IsFull() {
-		resource := string(f.text())
-		end = func(t *session.Turn) bool { return r.endWaiting(t, j.String(), resource) }
-		found = r.HasRecipients(j.String(), (*session.Session).Detached)
+	r, j, id, resource := l.r, f.address(), f.number(), ""
+	if len(f.b) > 0 {
+		resource = string(f.text())
 	}
-	switch {
+	switch s := r.boundHere(j); {
 	case f.bad:
-	case found:
+	case s != nil:
+		if resource == noWait {
+			mu := r.lockPresence(s.BareJID())
+			s.SetPresence(nil, 0)
+			mu.Unlock()
+		}
+		r.sessions.Displace(l.turn, s)
+		l.turn.Flush()
+		r.replyToKick(node, account, id, true)
+	case !j.IsFull() && r.HasRecipients(j.String(), (*session.Session).Detached):
 		r.sessions.Go(session.Write, func(t *session.Turn) {
-			ended := end(t)
+			ended := r.endWaiting(t, j.String(), resource)
 			t.Flush()
 			r.replyToKick(node, account, id, ended)
 		})
