@@ -213,12 +213,7 @@ func (l *nodeLane) kick(node NodeID, account string, f *fields) {
 	switch s := r.boundHere(j); {
 	case f.bad:
 	case s != nil:
-		if resource == noWait {
-			mu := r.lockPresence(s.BareJID())
-			s.SetPresence(nil, 0)
-			mu.Unlock()
-		}
-		r.sessions.Displace(l.turn, s)
+		r.displace(l.turn, s, resource != noWait)
 		l.turn.Flush()
 		r.replyToKick(node, account, id, true)
 	case !j.IsFull() && r.HasRecipients(j.String(), (*session.Session).Detached):

@@ -142,7 +142,14 @@ func (r *Router) giveWay(t *session.Turn, s *session.Session) {
 	if err != nil {
 		r.nodesFailed("resources on other nodes could not be looked up", err)
 	}
-	if p, ok := findPlace(places, s.Resource()); ok && p.Available {
+	p, ok := findPlace(places, s.Resource())
+	r.displace(t, s, !ok || !p.Available)
+}
+
+// displace ends a session whose address another one has. If announced is false, contacts are not told
+// that it is unavailable.
+func (r *Router) displace(t *session.Turn, s *session.Session, announced bool) {
+	if !announced {
 		mu := r.lockPresence(s.BareJID())
 		s.SetPresence(nil, 0)
 		mu.Unlock()
