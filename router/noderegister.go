@@ -207,7 +207,7 @@ func (r *Router) EndElsewhere(t *session.Turn, s *session.Session, which func(re
 // one for writes, because clients that bind here wait for such replies of other nodes on those for reads.
 func (l *nodeLane) kick(node NodeID, account string, f *fields) {
 	r, j, id, resource := l.r, f.address(), f.number(), ""
-	if len(f.b) > 0 {
+	if len(f.b) > 0 { // otherwise it ends any session with this address
 		resource = string(f.text())
 	}
 	switch s := r.boundHere(j); {
