@@ -124,7 +124,7 @@ func manageHeap(ctx context.Context, gcPercent int, clients func() int) {
 // never affects a heap of a million sessions, where cycles take seconds.
 
 const (
-	minCycle   = 50 * time.Millisecond // minimum time between collections
+	minCycle   = 200 * time.Millisecond // minimum time between collections
 	maxPercent = 400
 )
 
