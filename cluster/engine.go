@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
 	"net/url"
 	"slices"
 	"strings"
@@ -12,6 +13,8 @@ import (
 	"time"
 
 	"github.com/redis/rueidis"
+
+	"roost/internal/rawconn"
 )
 
 // engine is the Redis server. The clients are set before up is true for the first time. When a
@@ -47,9 +50,17 @@ func (e *engine) open(config Config, invalidated func([]rueidis.RedisMessage)) e
 	option.Dialer.Timeout = e.timeout
 	option.Dialer.KeepAlive = max(config.Lease/5, time.Second)
 	option.ConnWriteTimeout = e.timeout
+	option.Sentinel.Dialer = option.Dialer
 	option.Sentinel.TopologyRefreshInterval = 5 * time.Second
 	option.ClusterOption.ShardsRefreshInterval = 5 * time.Second
 	option.ClusterOption.MaxMovedRedirections = 5
+	network := "tcp"
+	if option.DialCtxFn != nil { // of the URL of a Unix domain socket, and only of that
+		network = "unix"
+	}
+	option.DialCtxFn = func(ctx context.Context, address string, d *net.Dialer, config *tls.Config) (net.Conn, error) {
+		return dial(ctx, network, address, d, config)
+	}
 
 	write, look := option, option
 	write.DisableCache = true
@@ -68,6 +79,25 @@ func (e *engine) open(config Config, invalidated func([]rueidis.RedisMessage)) e
 	}
 	e.client, e.lookups = client, lookups
 	return nil
+}
+
+// dial connects as rueidis does, by a connection that makes requests cheaper. config is nil without TLS.
+func dial(ctx context.Context, network, address string, d *net.Dialer, config *tls.Config) (net.Conn, error) {
+	if d.Timeout > 0 { // it is for both
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, d.Timeout)
+		defer cancel()
+	}
+	c, err := rawconn.Dialer(d.DialContext)(ctx, network, address)
+	if err != nil || config == nil {
+		return c, err
+	}
+	secure := tls.Client(c, config) // config has the name of the server
+	if err := secure.HandshakeContext(ctx); err != nil {
+		_ = c.Close()
+		return nil, err
+	}
+	return secure, nil
 }
 
 func (e *engine) close() {

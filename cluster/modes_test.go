@@ -176,6 +176,14 @@ func (c certificate) files(t *testing.T) (cert, key string) {
 	return cert, key
 }
 
+// TestSentinelTLS: the Sentinel and the server are both reached over TLS.
+func TestSentinelTLS(t *testing.T) {
+	cert, key := trusted().files(t)
+	url := redistest.StartSentinelTLS(t, cert, key)
+	nodes, handlers := pair(t, url, url)
+	works(t, nodes, handlers)
+}
+
 // TestSentinel: when the primary server dies, Sentinel replaces it by its replica. The nodes
 // stay alive, register again, and items arrive once.
 func TestSentinel(t *testing.T) {

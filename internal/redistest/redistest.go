@@ -60,7 +60,7 @@ func start(t testing.TB, program string, args ...string) *Server {
 	s := &Server{t: t, args: append([]string{program}, args...)}
 	dir := t.TempDir()
 	options := []string{"--bind", "127.0.0.1", "--dir", dir}
-	if args = s.args; len(args) == 3 && args[2] == "--sentinel" {
+	if args = s.args; len(args) > 2 && args[2] == "--sentinel" {
 		s.args = append(s.args, options...)
 	} else {
 		s.args = append(append([]string{program, "--save", ""}, options...), args[1:]...)

@@ -22,15 +22,34 @@ func StartReplicated(t testing.TB) (primary *Server, url string) {
 		t.Fatal(err)
 	}
 	Start(t, "--replicaof", host+" "+port, "--repl-diskless-sync-delay", "0")
-	file := filepath.Join(t.TempDir(), "sentinel.conf")
-	text := fmt.Sprintf("sentinel monitor main %s %s 1\nsentinel down-after-milliseconds main 500\nsentinel failover-timeout main 2000\n", host, port)
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	sentinel := start(t, "redis-server", file, "--sentinel")
+	sentinel := startSentinel(t, host, port, "sentinel down-after-milliseconds main 500\nsentinel failover-timeout main 2000\n")
 	await(t, sentinel.Addr, "SENTINEL REPLICAS main", "*1")
 	await(t, primary.Addr, "WAIT 1 1000", ":1")
 	return primary, sentinel.URL() + "?master_set=main"
+}
+
+// StartSentinelTLS starts a server and a Sentinel that both accept TLS, with a certificate and its key, which
+// are files; the certificate is its own authority. The URL is that of the Sentinel.
+func StartSentinelTLS(t testing.TB, certificate, key string) (url string) {
+	t.Helper()
+	primary := StartTLS(t, certificate, key)
+	host, port, err := net.SplitHostPort(primary.TLSAddr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sentinel := startSentinel(t, host, port, "", certificateOption, certificate, "--tls-key-file", key, "--tls-auth-clients", "no", "--tls-ca-cert-file", certificate, "--tls-replication", "yes")
+	return "rediss://" + sentinel.TLSAddr + "?master_set=main"
+}
+
+// startSentinel starts a Sentinel for a server, with further lines of its configuration and options.
+func startSentinel(t testing.TB, host, port, lines string, args ...string) *Server {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "sentinel.conf")
+	text := fmt.Sprintf("sentinel monitor main %s %s 1\n%s", host, port, lines)
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return start(t, "redis-server", append([]string{file, "--sentinel"}, args...)...)
 }
 
 // await sends a command until the first line of the reply is the one that is expected.

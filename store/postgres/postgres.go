@@ -39,6 +39,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"roost/internal/histogram"
+	"roost/internal/rawconn"
 	"roost/store"
 )
 
@@ -192,6 +193,7 @@ func poolConfig(cfg *Config) (*pgxpool.Config, error) {
 	// each one before.
 	pc.ShouldPing = func(context.Context, pgxpool.ShouldPingParams) bool { return false }
 	pc.ConnConfig.ConnectTimeout = min(cfg.Timeout, nonZero(pc.ConnConfig.ConnectTimeout, cfg.Timeout))
+	pc.ConnConfig.DialFunc = pgconn.DialFunc(rawconn.Dialer(pc.ConnConfig.DialFunc))
 	params := pc.ConnConfig.RuntimeParams
 	for name, value := range map[string]string{
 		"application_name":                    "roost",

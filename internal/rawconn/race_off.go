@@ -1,0 +1,7 @@
+//go:build !race
+
+package rawconn
+
+func beforeWrite() {}
+
+func afterRead() {}
