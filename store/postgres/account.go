@@ -23,7 +23,7 @@ func (s *Store) Account(ctx context.Context, bare jid.JID) (store.Account, error
 	bare = bare.Bare()
 	var a store.Account
 	var found bool
-	err := s.query(ctx, "Account", "read account "+bare.String(), sqlAccount, address(bare), nil, func(rows pgx.Rows) error {
+	err := s.lookup(ctx, "Account", "read account "+bare.String(), sqlAccount, address(bare), nil, func(rows pgx.Rows) error {
 		var created int64
 		err := rows.Scan(append(keyVars(&a.Credentials), &a.Disabled, &created, &a.Generation, &a.Event, &found)...)
 		a.Created = time.Unix(created, 0).UTC()

@@ -50,7 +50,7 @@ func (s *Store) LastActivity(ctx context.Context, owner jid.JID) (store.LastActi
 	what := "read last activity of " + owner.BareString()
 	l := store.LastActivity{Owner: owner.Bare().Clone()}
 	found := false
-	err := s.query(ctx, "LastActivity", what, sqlLastActivity, address(owner), nil, func(rows pgx.Rows) error {
+	err := s.lookup(ctx, "LastActivity", what, sqlLastActivity, address(owner), nil, func(rows pgx.Rows) error {
 		var at int64
 		err := rows.Scan(&at, &l.Status)
 		l.At, found = time.Unix(at, 0).UTC(), true

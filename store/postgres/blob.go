@@ -27,14 +27,14 @@ const (
 
 // Blob implements store.Blobs.
 func (s *Store) Blob(ctx context.Context, owner jid.JID, kind, key string) (value []byte, err error) {
-	err = s.query(ctx, "Blob", "read "+kind+" of "+owner.BareString(), sqlBlob, append(address(owner), kind, key), nil, into(&value))
+	err = s.lookup(ctx, "Blob", "read "+kind+" of "+owner.BareString(), sqlBlob, append(address(owner), kind, key), nil, into(&value))
 	return value, err
 }
 
 // BlobKeys implements store.Blobs.
 func (s *Store) BlobKeys(ctx context.Context, owner jid.JID, kind string) (keys []string, err error) {
 	reset := func() { keys = nil }
-	err = s.query(ctx, "BlobKeys", "list "+kind+" of "+owner.BareString(), sqlBlobKeys, append(address(owner), kind), reset, func(rows pgx.Rows) error {
+	err = s.lookup(ctx, "BlobKeys", "list "+kind+" of "+owner.BareString(), sqlBlobKeys, append(address(owner), kind), reset, func(rows pgx.Rows) error {
 		var key string
 		err := rows.Scan(&key)
 		keys = append(keys, key)

@@ -58,7 +58,7 @@ func invitationInto(rows pgx.Rows) (i store.Invitation, err error) {
 // Invitation implements store.Invitations.
 func (s *Store) Invitation(ctx context.Context, id string) (i store.Invitation, err error) {
 	const what = "read an invitation"
-	err = s.query(ctx, "Invitation", what, sqlInvitation, []any{id}, nil, func(rows pgx.Rows) (err error) {
+	err = s.lookup(ctx, "Invitation", what, sqlInvitation, []any{id}, nil, func(rows pgx.Rows) (err error) {
 		i, err = invitationInto(rows)
 		return err
 	})

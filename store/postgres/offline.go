@@ -85,7 +85,7 @@ const sqlOffline = `SELECT id, received, total <= $4 OR n = 1, CASE WHEN total <
 // Offline implements store.Offline.
 func (s *Store) Offline(ctx context.Context, owner jid.JID, after int64, maxBytes int) (msgs []store.OfflineMessage, more bool, err error) {
 	reset := func() { msgs, more = nil, false }
-	err = s.query(ctx, "Offline", "read messages stored for "+owner.BareString(), sqlOffline, append(address(owner), after, maxBytes), reset, func(rows pgx.Rows) error {
+	err = s.lookup(ctx, "Offline", "read messages stored for "+owner.BareString(), sqlOffline, append(address(owner), after, maxBytes), reset, func(rows pgx.Rows) error {
 		var m store.OfflineMessage
 		var received int64
 		var fits bool
@@ -134,6 +134,6 @@ const sqlCountOffline = `SELECT count(*) FROM offline WHERE account = (SELECT id
 
 // CountOffline implements store.Offline.
 func (s *Store) CountOffline(ctx context.Context, owner jid.JID) (n int, err error) {
-	err = s.query(ctx, "CountOffline", "count messages stored for "+owner.BareString(), sqlCountOffline, address(owner), nil, into(&n))
+	err = s.lookup(ctx, "CountOffline", "count messages stored for "+owner.BareString(), sqlCountOffline, address(owner), nil, into(&n))
 	return n, err
 }

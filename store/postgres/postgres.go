@@ -7,8 +7,9 @@
 // which the database executes in one transaction: one round trip and one commit for all of
 // them (group commit). So each write is one statement; those that take several steps are
 // functions in the database. Reads run on the caller's goroutine, with a connection of a
-// pool, and so do transactions that call a function of the store's user (UpdateBlobs). Each
-// Watch has a connection of its own.
+// pool, and so do transactions that call a function of the store's user (UpdateBlobs); short
+// reads that are to be made at the same time share a request, which one of their goroutines
+// sends (see lookup). Each Watch has a connection of its own.
 //
 // # Several processes
 //
@@ -38,6 +39,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"roost/internal/combine"
 	"roost/internal/histogram"
 	"roost/internal/rawconn"
 	"roost/store"
@@ -107,11 +109,12 @@ func (c Config) withDefaults() Config {
 
 // Store is a database. It implements store.Store.
 type Store struct {
-	cfg   Config
-	conn  *pgx.ConnConfig // for connections outside of the pool
-	pool  *pgxpool.Pool
-	alive context.Context // ends with Close
-	end   context.CancelFunc
+	cfg     Config
+	conn    *pgx.ConnConfig // for connections outside of the pool
+	pool    *pgxpool.Pool
+	lookups *combine.Queue[*lookup]
+	alive   context.Context // ends with Close
+	end     context.CancelFunc
 
 	// writeMu is held for reading while a write is added to the queue, and for writing
 	// by Close, so that no write is added after the queue is closed.
@@ -142,6 +145,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		queue:   make(chan *write, maxBatch),
 		batches: histogram.New[int64](1, 2, 4, 8, 16, 32, 64, 128, 256),
 	}
+	s.lookups = combine.New(lookupConfig, s.lookUp)
 	s.alive, s.end = context.WithCancel(context.Background())
 	if err := s.open(ctx); err != nil {
 		s.end()

@@ -42,7 +42,7 @@ func (s *Store) loginState(ctx context.Context, op string, owner jid.JID) (state
 	var items rosterRows
 	var requests []pendingRequest
 	reset := func() { state, items, requests = store.LoginState{}, rosterRows{}, nil }
-	err = s.query(ctx, op, "read roster of "+owner.BareString(), sqlLoginState, address(owner), reset, func(rows pgx.Rows) error {
+	err = s.lookup(ctx, op, "read roster of "+owner.BareString(), sqlLoginState, address(owner), reset, func(rows pgx.Rows) error {
 		// The values in binary format: scanning would cost as much as all the rest.
 		v := rows.RawValues()
 		switch int64Of(v[0]) {
@@ -98,7 +98,7 @@ func (s *Store) RosterChanges(ctx context.Context, owner jid.JID, since int64) (
 	what := "read roster changes of " + owner.BareString()
 	var items, removed rosterRows
 	reset := func() { items, removed, current, ok = rosterRows{}, rosterRows{}, 0, false }
-	err = s.query(ctx, "RosterChanges", what, sqlChanges, append(address(owner), since), reset, func(rows pgx.Rows) error {
+	err = s.lookup(ctx, "RosterChanges", what, sqlChanges, append(address(owner), since), reset, func(rows pgx.Rows) error {
 		v := rows.RawValues()
 		switch int64Of(v[0]) {
 		case rowAccount:
@@ -137,7 +137,7 @@ const sqlRequests = `SELECT contact, received, stanza FROM roster_request
 // SubscriptionRequests implements store.Rosters.
 func (s *Store) SubscriptionRequests(ctx context.Context, owner jid.JID) (requests []store.Request, err error) {
 	reset := func() { requests = nil }
-	err = s.query(ctx, "SubscriptionRequests", "read subscription requests of "+owner.BareString(), sqlRequests, address(owner), reset, func(rows pgx.Rows) error {
+	err = s.lookup(ctx, "SubscriptionRequests", "read subscription requests of "+owner.BareString(), sqlRequests, address(owner), reset, func(rows pgx.Rows) error {
 		var contact string
 		var received int64
 		var stanza []byte
