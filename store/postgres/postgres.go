@@ -23,8 +23,9 @@
 // # Failures
 //
 // Reads are repeated when the connection is lost, and so are writes that certainly did not
-// happen, until Config.RetryFor is over. If a connection is lost while a transaction is
-// being committed, the outcome is unknown, and the write returns ErrUnknown.
+// happen, until Config.RetryFor is over. Then reads fail at once until the database replies
+// again. If a connection is lost while a transaction is being committed, the outcome is
+// unknown, and the write returns ErrUnknown.
 package postgres
 
 import (
@@ -59,7 +60,8 @@ type Config struct {
 	Timeout time.Duration
 
 	// RetryFor is how long reads, and writes that certainly did not happen, are repeated
-	// while the database is unavailable. Default 10 seconds.
+	// while the database is unavailable. After that, reads fail at once until it is
+	// available again. Default 10 seconds.
 	RetryFor time.Duration
 
 	// ClaimWait is how long a server waits for the lock of servers while another one has
@@ -124,6 +126,9 @@ type Store struct {
 	pid     atomic.Uint32              // process ID of the writer's connection in the database
 	former  backend                    // the writer's last connection that had the lock of servers; owned by the writer
 	usurped atomic.Pointer[inUseError] // why the lock was not taken again; nil: it was
+
+	away   atomic.Bool    // see outage
+	probes sync.WaitGroup // goroutines of outage
 
 	commits atomic.Int64
 	batches *histogram.Histogram // writes of each commit
@@ -250,6 +255,7 @@ func (s *Store) Close() error {
 	close(s.queue)
 	s.writeMu.Unlock()
 	s.writer.Wait()
+	s.probes.Wait()
 	s.pool.Close()
 	return nil
 }

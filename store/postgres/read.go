@@ -18,8 +18,11 @@ const (
 )
 
 // retry calls f until it succeeds, fails for another reason than that the database is not
-// available, or RetryFor is over. between ends the pause between attempts if it is closed.
+// available, or RetryFor is over. During an outage it does not call f.
 func (s *Store) retry(ctx context.Context, f func() error) error {
+	if s.away.Load() {
+		return errDown
+	}
 	var end time.Time
 	for pause := firstPause; ; pause = min(2*pause, maxPause) {
 		err := f()
@@ -30,6 +33,12 @@ func (s *Store) retry(ctx context.Context, f func() error) error {
 			end = time.Now().Add(s.cfg.RetryFor)
 		}
 		if time.Now().After(end) {
+			if isDown(err) {
+				s.outage()
+			}
+			return errors.Join(errDown, err)
+		}
+		if s.away.Load() { // since this began
 			return errors.Join(errDown, err)
 		}
 		t := time.NewTimer(pause)

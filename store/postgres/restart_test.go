@@ -186,7 +186,64 @@ func TestDown(t *testing.T) {
 	}
 	pg.Start(t)
 	s.cfg.RetryFor = time.Minute // the writer waits on its queue
+	endOfOutage(t, s)
 	if a, err := s.Account(t.Context(), user(1)); err != nil || a.Disabled != (errors.Is(first, ErrUnknown) && a.Disabled) {
 		t.Errorf("%+v, %v", a, err)
 	}
+}
+
+// endOfOutage waits until reads are tried again.
+func endOfOutage(t *testing.T, s *Store) {
+	t.Helper()
+	for s.away.Load() {
+		select {
+		case <-time.After(time.Millisecond):
+		case <-t.Context().Done():
+			t.Fatal("the outage does not end")
+		}
+	}
+}
+
+// TestOutage: after a read has failed because the database does not reply, others fail at once, until
+// it replies.
+func TestOutage(t *testing.T) {
+	pg := pgtest.New(t)
+	u, err := url.Parse(pg.URL(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	q := u.Query()
+	network := redistest.StartProxy(t, filepath.Join(q.Get("host"), ".s.PGSQL.5432"))
+	q.Del("host")
+	q.Set("sslmode", "disable")
+	u.Host, u.RawQuery = network.Addr, q.Encode()
+	s := openTest(t, u.String(), Config{Timeout: time.Second, RetryFor: time.Millisecond})
+	if err := s.CreateAccount(t.Context(), store.Account{JID: user(1)}); err != nil {
+		t.Fatal(err)
+	}
+	for _, fault := range []func(){network.Freeze, network.Cut} {
+		fault()
+		if _, err := s.Account(t.Context(), user(1)); !errors.Is(err, errDown) {
+			t.Errorf("a read: %v", err)
+		}
+		err := s.retry(t.Context(), func() error {
+			t.Error("another read is tried")
+			return nil
+		})
+		if !errors.Is(err, errDown) {
+			t.Errorf("another read: %v", err)
+		}
+		network.Mend()
+		endOfOutage(t, s)
+		s.cfg.RetryFor = time.Minute // a connection of the pool may be lost
+		if _, err := s.Account(t.Context(), user(1)); err != nil {
+			t.Errorf("afterwards: %v", err)
+		}
+		s.cfg.RetryFor = time.Millisecond
+	}
+	network.Cut()
+	if _, err := s.Account(t.Context(), user(1)); !errors.Is(err, errDown) {
+		t.Errorf("a read: %v", err)
+	}
+	// Close ends during the outage.
 }
