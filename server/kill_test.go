@@ -39,7 +39,7 @@ func TestMain(m *testing.M) {
 
 // childServer prints its address and serves until it is killed.
 func childServer(dir, url string) int {
-	cfg := Config{C2S: "127.0.0.1:0", DataDir: dir, Store: url, Session: session.Config{AllowPlaintext: true}, Router: router.Config{Durable: os.Getenv(childDurableEnv) != ""}}
+	cfg := Config{C2S: "127.0.0.1:0", DataDir: dir, Store: url, Session: session.Config{AllowPlaintext: true}, Router: router.Config{Durable: os.Getenv(childDurableEnv) != "", MaxOffline: 1 << 20}}
 	model := os.Getenv(childModelEnv) != ""
 	if model {
 		cfg = modelConfig(cfg)
