@@ -33,6 +33,17 @@ func refused(t *testing.T, url string, u store.Use, by string) {
 	}
 }
 
+// gone waits until a connection of the database has ended.
+func gone(t *testing.T, s *Store, pid uint32) {
+	t.Helper()
+	for there := true; there; {
+		err := s.query(t.Context(), "Test", "look for a connection", `SELECT EXISTS (SELECT 1 FROM pg_stat_activity WHERE pid = $1)`, []any{int64(pid)}, nil, into(&there))
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // TestClaim: a server without a cluster excludes all others, the nodes of a cluster exclude
 // such a server only, and commands run beside all of them.
 func TestClaim(t *testing.T) {
@@ -45,16 +56,19 @@ func TestClaim(t *testing.T) {
 	if err := errors.Join(command.CreateAccount(t.Context(), store.Account{JID: user(1)}), openTest(t, url, claimed(store.Beside)).Close(), s.Close()); err != nil {
 		t.Error(err)
 	}
-	a, b := openTest(t, url, claimed(store.Shared)), openTest(t, url, claimed(store.Shared))
+	// The database notices a moment later that a connection was closed.
+	a, b := openTest(t, url, Config{Options: store.Options{Use: store.Shared}}), openTest(t, url, claimed(store.Shared))
 	refused(t, url, store.Alone, node+", "+node)
+	pid := a.pid.Load()
 	if err := a.Close(); err != nil {
 		t.Error(err)
 	}
+	gone(t, command, pid)
 	refused(t, url, store.Alone, node)
 	if err := b.Close(); err != nil {
 		t.Error(err)
 	}
-	openTest(t, url, claimed(store.Alone))
+	openTest(t, url, Config{Options: store.Options{Use: store.Alone}})
 	openTest(t, pgtest.Shared(t).URL(t), claimed(store.Alone)) // another schema
 }
 
