@@ -60,7 +60,7 @@ func (c *conn) Read(p []byte) (n int, err error) {
 	if n == 0 && err == nil && len(p) > 0 {
 		return 0, io.EOF
 	}
-	return n, c.wrap("read", err)
+	return n, c.wrap(err)
 }
 
 // maxRaw is the largest write, in bytes, that is made without the scheduler's knowledge. For a larger one,
@@ -69,21 +69,22 @@ const maxRaw = 32 << 10
 
 // Write implements net.Conn.
 func (c *conn) Write(p []byte) (n int, err error) {
+	beforeWrite()
 	if len(p) > maxRaw {
 		return c.Conn.Write(p)
 	}
-	beforeWrite()
 	n, err = c.out.do(p)
-	return n, c.wrap("write", err)
+	return n, c.wrap(err)
 }
 
 // wrap describes an error of a system call as package net does. Others, such as that of a deadline that has
 // passed, are from package net.
-func (c *conn) wrap(op string, err error) error {
-	if _, ok := err.(*os.SyscallError); !ok {
+func (c *conn) wrap(err error) error {
+	call, ok := err.(*os.SyscallError)
+	if !ok {
 		return err
 	}
-	return &net.OpError{Op: op, Net: c.LocalAddr().Network(), Source: c.LocalAddr(), Addr: c.RemoteAddr(), Err: err}
+	return &net.OpError{Op: call.Syscall, Net: c.LocalAddr().Network(), Source: c.LocalAddr(), Addr: c.RemoteAddr(), Err: err}
 }
 
 // half is one direction of a connection.
