@@ -36,12 +36,14 @@ func refused(t *testing.T, url string, u store.Use, by string) {
 // gone waits until a connection of the database has ended.
 func gone(t *testing.T, s *Store, pid uint32) {
 	t.Helper()
-	for there := true; there; {
+	await(t, "the end of a connection", func() bool {
+		var there bool
 		err := s.query(t.Context(), "Test", "look for a connection", `SELECT EXISTS (SELECT 1 FROM pg_stat_activity WHERE pid = $1)`, []any{int64(pid)}, nil, into(&there))
 		if err != nil {
 			t.Fatal(err)
 		}
-	}
+		return !there
+	})
 }
 
 // TestClaim: a server without a cluster excludes all others, the nodes of a cluster exclude

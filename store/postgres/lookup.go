@@ -21,14 +21,13 @@ var lookupConfig = combine.Config{
 	Patience: 5 * time.Millisecond,
 }
 
-// lookup is a statement that reads a few rows.
+// lookup is a statement that reads rows.
 type lookup struct {
 	sql   string
 	args  []any
 	reset func() // may be nil
 	row   func(pgx.Rows) error
 
-	done   bool // the result was read
 	err    error
 	shared bool // it was sent together with others; err may be due to one of them
 }
@@ -43,11 +42,8 @@ func (s *Store) lookup(ctx context.Context, op, what, sql string, args []any, re
 		return err
 	}
 	defer done()
-	if err := s.usable(ctx); err != nil {
-		return s.wrap(what, err)
-	}
 	l := &lookup{sql: sql, args: args, reset: reset, row: row}
-	return s.wrap(what, s.retry(ctx, func() error { return s.try(ctx, l) }))
+	return s.read(ctx, what, func() error { return s.try(ctx, l) })
 }
 
 // try makes one attempt, and reads the result or returns the error. What failed together with others is
@@ -82,10 +78,11 @@ func (s *Store) lookUp(batch []*lookup) {
 		for _, l := range batch {
 			l.together(results)
 		}
-		return results.Close()
+		_ = results.Close() // each lookup has its result or its error
+		return nil
 	})
-	for _, l := range batch {
-		if !l.done && l.err == nil {
+	if err != nil {
+		for _, l := range batch {
 			l.err = err
 		}
 	}
@@ -99,9 +96,7 @@ func (l *lookup) together(results pgx.BatchResults) {
 			l.err = errPanic
 		}
 	}()
-	rows, err := results.Query()
-	l.err = l.read(rows, err)
-	l.done = l.err == nil
+	l.err = l.read(results.Query())
 }
 
 // alone makes the lookup in a request of its own.
@@ -111,11 +106,11 @@ func (l *lookup) alone(ctx context.Context, c *pgx.Conn) error {
 
 // read reads the result.
 func (l *lookup) read(rows pgx.Rows, err error) error {
-	if err != nil {
-		return err
-	}
 	if l.reset != nil {
 		l.reset()
+	}
+	if err != nil {
+		return err
 	}
 	return each(rows, l.row)
 }

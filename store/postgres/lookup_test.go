@@ -42,13 +42,7 @@ func occupyLookups(t *testing.T, s *Store) (release func()) {
 // waitingLookups waits until n lookups wait for a connection.
 func waitingLookups(t *testing.T, s *Store, n int) {
 	t.Helper()
-	for s.lookups.Waiting() != n {
-		select {
-		case <-time.After(time.Millisecond):
-		case <-t.Context().Done():
-			t.Fatal("the lookups do not wait")
-		}
-	}
+	await(t, "lookups to wait", func() bool { return s.lookups.Waiting() == n })
 }
 
 // TestLookups: lookups that wait are made in one request. Each gets its own result, also if the

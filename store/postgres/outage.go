@@ -10,9 +10,9 @@ import (
 // probeInterval is the pause between attempts to reach the database during an outage.
 const probeInterval = 100 * time.Millisecond
 
-// outage notes that the database could not be reached for all of RetryFor. Reads fail at once from now
-// on, until it replies: those who ask, such as what handles the stanzas of other nodes, have other
-// work that does not need the database.
+// outage notes that the database could not be reached for all of RetryFor. Reads, and UpdateBlobs, fail at
+// once from now on, until it replies: those who ask, such as what handles the stanzas of other nodes,
+// have other work that does not need the database.
 func (s *Store) outage() {
 	s.writeMu.RLock() // Close waits for what was started before
 	defer s.writeMu.RUnlock()

@@ -67,21 +67,16 @@ func (s *Store) query(ctx context.Context, op, what, sql string, args []any, res
 
 // queryPart is query for a part of an operation.
 func (s *Store) queryPart(ctx context.Context, what, sql string, args []any, reset func(), row func(pgx.Rows) error) error {
+	l := &lookup{sql: sql, args: args, reset: reset, row: row}
+	return s.read(ctx, what, func() error { return s.withConn(ctx, l.alone) })
+}
+
+// read calls try, which reads from the database, as retry does.
+func (s *Store) read(ctx context.Context, what string, try func() error) error {
 	if err := s.usable(ctx); err != nil {
 		return s.wrap(what, err)
 	}
-	return s.wrap(what, s.retry(ctx, func() error {
-		if reset != nil {
-			reset()
-		}
-		return s.withConn(ctx, func(ctx context.Context, c *pgx.Conn) error {
-			rows, err := c.Query(ctx, sql, args...)
-			if err != nil {
-				return err
-			}
-			return each(rows, row)
-		})
-	}))
+	return s.wrap(what, s.retry(ctx, try))
 }
 
 // usable returns an error if the context has ended or the store is closed.

@@ -134,10 +134,9 @@ func TestRestart(t *testing.T) {
 	t.Logf("acknowledged %v, unknown %v", tr.stored, tr.lost)
 }
 
-// TestLostIdle: PostgreSQL is restarted while there is nothing to write. The next write succeeds. On
-// a TCP connection, what is written next seems to be sent.
-func TestLostIdle(t *testing.T) {
-	pg := pgtest.New(t)
+// proxied starts a proxy on a TCP port for a database, and returns the URL of the database there.
+func proxied(t *testing.T, pg *pgtest.Server) (*redistest.Proxy, string) {
+	t.Helper()
 	u, err := url.Parse(pg.URL(t))
 	if err != nil {
 		t.Fatal(err)
@@ -147,7 +146,15 @@ func TestLostIdle(t *testing.T) {
 	q.Del("host")
 	q.Set("sslmode", "disable")
 	u.Host, u.RawQuery = network.Addr, q.Encode()
-	s := openTest(t, u.String(), Config{RetryFor: time.Minute, ClaimInterval: time.Hour, CheckAfter: time.Nanosecond})
+	return network, u.String()
+}
+
+// TestLostIdle: PostgreSQL is restarted while there is nothing to write. The next write succeeds. On
+// a TCP connection, what is written next seems to be sent.
+func TestLostIdle(t *testing.T) {
+	pg := pgtest.New(t)
+	_, address := proxied(t, pg)
+	s := openTest(t, address, Config{RetryFor: time.Minute, ClaimInterval: time.Hour, CheckAfter: time.Nanosecond})
 	for round := range 4 {
 		if err := s.CreateAccount(t.Context(), store.Account{JID: user(round)}); err != nil {
 			t.Errorf("round %d: %v", round, err)
@@ -195,11 +202,17 @@ func TestDown(t *testing.T) {
 // endOfOutage waits until reads are tried again.
 func endOfOutage(t *testing.T, s *Store) {
 	t.Helper()
-	for s.away.Load() {
+	await(t, "the end of the outage", func() bool { return !s.away.Load() })
+}
+
+// await waits for a condition.
+func await(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for !ok() {
 		select {
 		case <-time.After(time.Millisecond):
 		case <-t.Context().Done():
-			t.Fatal("the outage does not end")
+			t.Fatal("the test ends while it waits for " + what)
 		}
 	}
 }
@@ -208,16 +221,8 @@ func endOfOutage(t *testing.T, s *Store) {
 // it replies.
 func TestOutage(t *testing.T) {
 	pg := pgtest.New(t)
-	u, err := url.Parse(pg.URL(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	q := u.Query()
-	network := redistest.StartProxy(t, filepath.Join(q.Get("host"), ".s.PGSQL.5432"))
-	q.Del("host")
-	q.Set("sslmode", "disable")
-	u.Host, u.RawQuery = network.Addr, q.Encode()
-	s := openTest(t, u.String(), Config{Timeout: time.Second, RetryFor: time.Millisecond})
+	network, address := proxied(t, pg)
+	s := openTest(t, address, Config{Timeout: time.Second, RetryFor: time.Millisecond})
 	if err := s.CreateAccount(t.Context(), store.Account{JID: user(1)}); err != nil {
 		t.Fatal(err)
 	}

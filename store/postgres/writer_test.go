@@ -41,13 +41,7 @@ func lockRow(t *testing.T, s *Store, j jid.JID) (unlock func()) {
 // queuedWrites waits until n writes are queued or running.
 func queuedWrites(t *testing.T, s *Store, n int64) {
 	t.Helper()
-	for s.waiting.Load() != n {
-		select {
-		case <-time.After(time.Millisecond):
-		case <-t.Context().Done():
-			t.Fatal("the writes are not queued")
-		}
-	}
+	await(t, "writes to be queued", func() bool { return s.waiting.Load() == n })
 }
 
 // TestGroupCommit: writes that are queued while another one runs share a commit. One whose
