@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -80,8 +81,9 @@ func byHand(t *testing.T, program []byte) *image {
 		to := filepath.Join(dir, c[2])
 		err := os.MkdirAll(filepath.Dir(to), 0o755)
 		switch c[1] {
-		case "/out/data":
-			err = errors.Join(err, os.Mkdir(to, 0o700), os.Chown(to, 65532, 65532))
+		case "/out/volumes/":
+			data := filepath.Join(to, "data")
+			err = errors.Join(err, os.Mkdir(data, 0o700), os.Chown(data, 65532, 65532))
 		case "/out/roost":
 			err = errors.Join(err, os.WriteFile(to, program, 0o755))
 		default: // a file of the system
@@ -225,6 +227,13 @@ func (i *image) serves() {
 		if _, err := os.Stat(i.dir + name); (err == nil) != (name == "/roost") {
 			i.Errorf("%s: %v", name, err)
 		}
+	}
+	data, err := os.Stat(i.dir + "/data")
+	if err != nil {
+		i.Fatal(err)
+	}
+	if owner := data.Sys().(*syscall.Stat_t).Uid; data.Mode().Perm() != 0o700 || owner != 65532 {
+		i.Errorf("/data has the mode %v, and belongs to %d", data.Mode(), owner)
 	}
 	run := func(args ...string) *exec.Cmd {
 		cmd := exec.Command("/usr/sbin/chroot", append([]string{"--userspec=" + i.config.User, i.dir}, args...)...)
