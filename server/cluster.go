@@ -54,6 +54,14 @@ func (c *Config) nodeName() string {
 	return host
 }
 
+// Node returns the name of this node of a cluster, or "" if the server is alone.
+func (s *Server) Node() string {
+	if s.node == nil {
+		return ""
+	}
+	return s.config().nodeName()
+}
+
 // openCluster prepares the connection with the other nodes, if there are any.
 func (s *Server) openCluster(ctx context.Context, cfg *Config, secret []byte, location store.Location) (err error) {
 	if cfg.Cluster.URL == "" {
@@ -115,7 +123,7 @@ func (s *Server) joinCluster(ctx context.Context) error {
 func (s *Server) clusterStatus() *api.Cluster {
 	n := s.node.Stats()
 	return &api.Cluster{
-		Node: s.config().nodeName(), Number: uint64(s.node.Self()), Others: append([]string{}, n.Others...),
+		Node: s.Node(), Number: uint64(s.node.Self()), Others: append([]string{}, n.Others...),
 		OtherDomains: append([]string{}, n.Differ...), Reachable: n.Reachable, LeaseAgeSeconds: n.LeaseAge.Seconds(), Entries: n.Entries,
 		SentTotal: n.SentItems, ReceivedTotal: n.ReceivedItems, ReturnedTotal: n.Undelivered, RefusedTotal: n.RefusedItems,
 		WaitingBytes: n.QueueBytes, UnhandledBytes: int64(n.HandleBytes),

@@ -37,10 +37,7 @@ func (s *Server) suspend(ctx context.Context) error {
 
 // saveSessions writes sessions to the store. In a cluster, they have the name of this node.
 func (s *Server) saveSessions(ctx context.Context, units []session.SavedUnit) error {
-	node := ""
-	if s.node != nil {
-		node = s.config().nodeName()
-	}
+	node := s.Node()
 	all := make([]store.SavedSession, len(units))
 	for i := range units {
 		all[i] = store.SavedSession{Node: node, Key: units[i].Key, Until: units[i].Until, Data: units[i].Data}

@@ -19,6 +19,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"roost/internal/cmdtest"
+	"roost/internal/pgtest"
+	"roost/internal/redistest"
 )
 
 func TestMain(m *testing.M) {
@@ -164,6 +166,21 @@ func TestServe(t *testing.T) {
 		if err := cmd.Wait(); err != nil {
 			t.Errorf("%v: %v", sig, err)
 		}
+	}
+}
+
+// TestServeNode: the greeting of a node of a cluster names it.
+func TestServeNode(t *testing.T) {
+	db, redis := pgtest.Shared(t).URL(t), redistest.Start(t).URL()
+	cmd, greeting := serving(t, nil, "--c2s", "127.0.0.1:0", "--c2s-tls", "off", "--data", t.TempDir(), "--store", db, "--cluster", redis, "--node", "verona")
+	if !regexp.MustCompile(`(?m)^  node of a cluster +verona$`).MatchString(greeting) {
+		t.Errorf("the greeting does not name the node:\n%s", greeting)
+	}
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Error(err)
 	}
 }
 

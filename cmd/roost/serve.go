@@ -274,6 +274,9 @@ func greet(w io.Writer, s *server.Server, c *serveCmd, profiles string) {
 	if profiles != "" {
 		fmt.Fprintf(w, "  %-28s %s\n", "profiles", profiles)
 	}
+	if node := s.Node(); node != "" {
+		fmt.Fprintf(w, "  %-28s %s\n", "node of a cluster", node)
+	}
 	fmt.Fprintf(w, "  %-28s %s\n", "open files", roomFor(capacity.ThisHost()))
 	fmt.Fprintf(w, "  %-28s %s\n", "data", c.Data)
 	if file := s.CertificateFile(); file != "" {
