@@ -79,11 +79,10 @@ func (s *Store) EventContacts(ctx context.Context, event int64, after jid.JID, l
 	return contacts, err
 }
 
-// Watch implements store.Accounts. The database notifies it of events that other processes
-// have written, and it looks for events at intervals: for those of this process, and in
-// case a connection was lost. Events of this process are not reported at once: a client
-// that has changed its own account would be disconnected before its session is moved past
-// the event.
+// Watch implements store.Accounts. The database notifies it of events. It reports those of
+// other processes at once, and those of this process later: a client that has changed its own
+// account would be disconnected before its session is moved past the event. It also looks at
+// intervals, in case a connection was lost.
 func (s *Store) Watch(ctx context.Context, after int64, f func([]store.AccountEvent) error) error {
 	const what = "watch account events"
 	done, err := s.cfg.Options.Begin(ctx, store.Op{Name: "Watch"})
@@ -144,21 +143,30 @@ func (l *listener) listen(ctx context.Context) bool {
 	return true
 }
 
-// wait waits until another process has written an event, or the interval is over.
+// wait waits until there may be events that are to be reported.
 func (l *listener) wait(ctx context.Context, listening bool) error {
-	limited, cancel := context.WithTimeout(ctx, l.s.cfg.WatchInterval)
+	limited, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(l.s.alive, cancel)()
-	for limited.Err() == nil {
+	interval := l.s.cfg.WatchInterval
+	if listening {
+		interval = max(interval, l.s.cfg.ListenInterval)
+	}
+	timer := time.AfterFunc(interval, cancel)
+	defer timer.Stop()
+	for hurried := !listening; limited.Err() == nil; {
 		if !listening {
 			<-limited.Done()
 			break
 		}
 		n, err := l.c.WaitForNotification(limited)
-		if err != nil {
-			listening = false // until the next interval, unless that is what has ended
-		} else if n.PID != l.s.pid.Load() {
+		if err == nil && n.PID != l.s.pid.Load() {
 			break
+		}
+		listening = err == nil
+		if !hurried {
+			hurried = true
+			timer.Reset(l.s.cfg.WatchInterval)
 		}
 	}
 	return l.s.usable(ctx)

@@ -76,9 +76,13 @@ type Config struct {
 	// checked before it is used again. Default 1 second.
 	CheckAfter time.Duration
 
-	// WatchInterval is the interval at which Watch looks for events that it was not
-	// notified of. Default 1 second.
+	// WatchInterval is the time after which Watch looks for events that it does not report
+	// at once: those of this process, and all while it is not notified. Default 1 second.
 	WatchInterval time.Duration
+
+	// ListenInterval is the interval at which Watch looks for events while it is notified of
+	// them, in case its connection was cut and nobody has told. Default 10 seconds.
+	ListenInterval time.Duration
 
 	// Options are the options of every kind of store.
 	Options store.Options
@@ -105,6 +109,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.WatchInterval <= 0 {
 		c.WatchInterval = time.Second
+	}
+	if c.ListenInterval <= 0 {
+		c.ListenInterval = 10 * time.Second
 	}
 	return c
 }

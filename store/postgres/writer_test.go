@@ -222,21 +222,36 @@ func TestTwoStores(t *testing.T) {
 	}
 }
 
+// watched returns the events that a store's Watch reports, until the test ends.
+func watched(t *testing.T, s *Store) <-chan store.AccountEvent {
+	ctx, cancel := context.WithCancel(t.Context())
+	events, ended := make(chan store.AccountEvent), make(chan error, 1)
+	go func() {
+		ended <- s.Watch(ctx, 0, func(all []store.AccountEvent) error {
+			for _, e := range all {
+				select {
+				case events <- e:
+				case <-ctx.Done():
+				}
+			}
+			return nil
+		})
+	}()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
+	})
+	return events
+}
+
 // TestNotified: an event that another process has written is reported long before the
 // interval is over.
 func TestNotified(t *testing.T) {
 	url := pgtest.Shared(t).URL(t)
 	a, b := openTest(t, url, Config{WatchInterval: time.Hour}), openTest(t, url, Config{})
-	ctx, cancel := context.WithCancel(t.Context())
-	events, ended := make(chan store.AccountEvent), make(chan error, 1)
-	go func() {
-		ended <- a.Watch(ctx, 0, func(all []store.AccountEvent) error {
-			for _, e := range all {
-				events <- e
-			}
-			return nil
-		})
-	}()
+	events := watched(t, a)
 	for i := range 3 {
 		if err := b.CreateAccount(t.Context(), store.Account{JID: user(i)}); err != nil {
 			t.Fatal(err)
@@ -245,9 +260,33 @@ func TestNotified(t *testing.T) {
 			t.Errorf("%+v", e)
 		}
 	}
-	cancel()
-	if err := <-ended; !errors.Is(err, context.Canceled) {
-		t.Error(err)
+}
+
+// TestNotifiedOwn: events of this process, and what was written while the connection of Watch
+// was lost, are reported after the short interval.
+func TestNotifiedOwn(t *testing.T) {
+	url := pgtest.Shared(t).URL(t)
+	a, b := openTest(t, url, Config{WatchInterval: time.Millisecond, ListenInterval: time.Hour}), openTest(t, url, Config{})
+	events := watched(t, a)
+	for i := range 3 {
+		if err := a.CreateAccount(t.Context(), store.Account{JID: user(i)}); err != nil {
+			t.Fatal(err)
+		}
+		if e := <-events; e.JID != user(i) {
+			t.Errorf("%+v", e)
+		}
+	}
+	var ended int
+	err := b.query(t.Context(), "Test", "end connections", `SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+		WHERE query LIKE 'LISTEN%' AND datname = current_database()`, nil, nil, into(&ended))
+	if err != nil || ended == 0 {
+		t.Fatalf("%d connections ended, %v", ended, err)
+	}
+	if err := b.CreateAccount(t.Context(), store.Account{JID: user(3)}); err != nil {
+		t.Fatal(err)
+	}
+	if e := <-events; e.JID != user(3) {
+		t.Errorf("%+v", e)
 	}
 }
 
