@@ -4,8 +4,26 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"runtime"
 	"testing"
 )
+
+// TestTuneProfiler: allocations are recorded only for a server that serves profiles.
+func TestTuneProfiler(t *testing.T) {
+	rate := runtime.MemProfileRate
+	defer func() { runtime.MemProfileRate = rate }()
+	var c serveCmd
+	c.Pprof = "127.0.0.1:0"
+	c.tuneProfiler()
+	if got := runtime.MemProfileRate; got != rate || rate == 0 {
+		t.Errorf("with profiles, the rate is %d, want %d", got, rate)
+	}
+	c.Pprof = ""
+	c.tuneProfiler()
+	if got := runtime.MemProfileRate; got != 0 {
+		t.Errorf("without profiles, the rate is %d", got)
+	}
+}
 
 // TestProfileHost: if a web page makes a browser send a request by resolving the page's
 // name to 127.0.0.1 (DNS rebinding), the request's Host is that name, and it is rejected.
