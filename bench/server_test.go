@@ -24,9 +24,11 @@ type roost struct {
 	t        testing.TB
 	program  string
 	data     string
-	cmd      *exec.Cmd
-	killed   bool   // on purpose
-	starttls string // address
+	args     []string  // of serve
+	cmd      *exec.Cmd // nil: it does not run
+	killed   bool      // on purpose
+	profiled bool      // whether it serves profiles; recording for them takes some memory
+	starttls string    // address
 	direct   string
 	web      string
 	profiles string
@@ -70,15 +72,19 @@ func newRoost(t testing.TB, accounts, perAccount int) *roost {
 			t.Fatal(err)
 		}
 	}
-	return &roost{t: t, program: program, data: data}
+	return &roost{t: t, program: program, data: data, profiled: true}
 }
 
 // serve starts the server.
 func (r *roost) serve(args ...string) {
 	t := r.t
 	t.Helper()
+	r.args = args
+	if r.profiled {
+		args = append([]string{"--pprof", "127.0.0.1:0"}, args...)
+	}
 	r.cmd = exec.Command(r.program, append([]string{"serve", "--data", r.data, "--c2s", "127.0.0.1:0", "--c2s-tls", "127.0.0.1:0",
-		"--allow-plaintext", "--pprof", "127.0.0.1:0", "--log-level", "warn"}, args...)...)
+		"--allow-plaintext", "--log-level", "warn"}, args...)...)
 	r.cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "ROOST_") }) // they are this test's
 	r.cmd.Stderr = os.Stderr
 	out, err := r.cmd.StdoutPipe()
@@ -88,12 +94,7 @@ func (r *roost) serve(args ...string) {
 	if err := r.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		_ = r.cmd.Process.Signal(syscall.SIGTERM)
-		if err := r.cmd.Wait(); err != nil && !r.killed {
-			t.Errorf("the server: %v", err)
-		}
-	})
+	t.Cleanup(r.stop)
 	address := regexp.MustCompile(`^  (?:XMPP clients \()?(STARTTLS|direct TLS|WebSocket|profiles)\)? +(\S+)$`)
 	for scan := bufio.NewScanner(out); scan.Scan(); {
 		if m := address.FindStringSubmatch(scan.Text()); m != nil {
@@ -104,6 +105,25 @@ func (r *roost) serve(args ...string) {
 		}
 	}
 	t.Fatal("the server ended")
+}
+
+// stop stops the server if it runs.
+func (r *roost) stop() {
+	if r.cmd == nil {
+		return
+	}
+	_ = r.cmd.Process.Signal(syscall.SIGTERM)
+	if err := r.cmd.Wait(); err != nil && !r.killed {
+		r.t.Errorf("the server: %v", err)
+	}
+	r.cmd = nil
+}
+
+// restart replaces the process by a new one with the same flags.
+func (r *roost) restart() {
+	r.t.Helper()
+	r.stop()
+	r.serve(r.args...)
 }
 
 func (r *roost) usage() Usage {
