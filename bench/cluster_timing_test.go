@@ -208,7 +208,7 @@ func (c *clusterBench) liveHeap(r *roost) float64 {
 func (c *clusterBench) rss(s target) func() float64 {
 	return func() float64 {
 		time.Sleep(settle(c.b))
-		u, err := ReadUsage(s.pid)
+		u, err := ReadExactUsage(s.pid)
 		if err != nil {
 			c.b.Fatal(err)
 		}

@@ -150,7 +150,7 @@ func (cs *Clients) usageAfterSettle(ctx context.Context, cfg IdleConfig) (u Usag
 	if err := sleep(ctx, cfg.Settle); err != nil {
 		return u, err
 	}
-	if u, err = ReadUsage(cfg.Servers...); err != nil {
+	if u, err = ReadExactUsage(cfg.Servers...); err != nil {
 		return u, err
 	}
 	return u, cs.sync(ctx)

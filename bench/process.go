@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"strconv"
 	"strings"
@@ -20,10 +21,31 @@ type Usage struct {
 // Go supports.
 const clockTick = time.Second / 100
 
-// ReadUsage reads the usage of processes, all together, from /proc.
-func ReadUsage(pids ...int) (all Usage, err error) {
-	for _, pid := range pids {
+// ReadUsage reads the usage of processes, all together, from /proc. The memory is what the kernel
+// has counted, on each CPU for itself: with two CPUs it may be wrong by half a megabyte.
+func ReadUsage(pids ...int) (all Usage, err error) { return sumUsage(readUsage, pids) }
+
+// ReadExactUsage is ReadUsage, with the exact memory. For that the kernel looks at all pages of
+// the processes, and they must be this user's and dumpable, or the user root. If they are not,
+// the result is that of ReadUsage.
+func ReadExactUsage(pids ...int) (all Usage, err error) {
+	return sumUsage(func(pid int) (Usage, error) {
 		u, err := readUsage(pid)
+		if err != nil {
+			return u, err
+		}
+		rss, err := readPages(pid)
+		if errors.Is(err, fs.ErrPermission) {
+			return u, nil
+		}
+		u.RSS = rss
+		return u, err
+	}, pids)
+}
+
+func sumUsage(read func(pid int) (Usage, error), pids []int) (all Usage, err error) {
+	for _, pid := range pids {
+		u, err := read(pid)
 		if err != nil {
 			return Usage{}, err
 		}
@@ -54,4 +76,23 @@ func readUsage(pid int) (Usage, error) {
 		RSS: n[2] * int64(os.Getpagesize()),
 		CPU: time.Duration(n[0]+n[1]) * clockTick,
 	}, nil
+}
+
+// readPages returns the size of a process's resident pages in bytes.
+func readPages(pid int) (int64, error) {
+	name := fmt.Sprintf("/proc/%d/smaps_rollup", pid)
+	text, err := os.ReadFile(name)
+	if err != nil {
+		return 0, fmt.Errorf("bench: %w", err)
+	}
+	for line := range strings.Lines(string(text)) {
+		if value, ok := strings.CutPrefix(line, "Rss:"); ok {
+			kib, err := strconv.ParseInt(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(value), "kB")), 10, 64)
+			if err != nil {
+				return 0, fmt.Errorf("bench: %s: %w", name, err)
+			}
+			return kib << 10, nil
+		}
+	}
+	return 0, fmt.Errorf("bench: %s has no line that begins with Rss", name)
 }

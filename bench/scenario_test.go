@@ -2,8 +2,13 @@ package bench
 
 import (
 	"errors"
+	"fmt"
+	"io"
 	"net"
 	"os"
+	"os/exec"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -229,5 +234,36 @@ func TestUsage(t *testing.T) {
 	two, err2 := ReadUsage(os.Getpid(), os.Getpid())
 	if err := errors.Join(err, err2); err != nil || two.RSS < one.RSS*3/2 || two.CPU < one.CPU*3/2 {
 		t.Errorf("one process %+v, twice the same %+v: %v", one, two, err)
+	}
+}
+
+// TestExactUsage: the memory is that of all mappings of the process together.
+func TestExactUsage(t *testing.T) {
+	if _, err := ReadExactUsage(1 << 30); err == nil {
+		t.Error("a nonexistent process has a usage")
+	}
+	cmd := exec.Command("cat")
+	in, err := cmd.StdinPipe()
+	out, err2 := cmd.StdoutPipe()
+	if err := errors.Join(err, err2, cmd.Start()); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = errors.Join(in.Close(), cmd.Wait()) }()
+	_, err = in.Write([]byte("x"))
+	if _, err2 := io.ReadFull(out, make([]byte, 1)); errors.Join(err, err2) != nil { // from now on it waits
+		t.Fatal(err, err2)
+	}
+	var want int64
+	all, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps", cmd.Process.Pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range regexp.MustCompile(`(?m)^Rss: +(\d+) kB$`).FindAllSubmatch(all, -1) {
+		kib, _ := strconv.ParseInt(string(m[1]), 10, 64)
+		want += kib << 10
+	}
+	u, err := ReadExactUsage(cmd.Process.Pid)
+	if err != nil || u.RSS != want || want == 0 {
+		t.Errorf("%d bytes, want %d: %v", u.RSS, want, err)
 	}
 }

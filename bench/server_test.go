@@ -128,7 +128,7 @@ func (r *roost) restart() {
 
 func (r *roost) usage() Usage {
 	r.t.Helper()
-	u, err := ReadUsage(r.cmd.Process.Pid)
+	u, err := ReadExactUsage(r.cmd.Process.Pid)
 	if err != nil {
 		r.t.Fatal(err)
 	}
