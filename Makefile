@@ -114,7 +114,7 @@ bench-peers:
 
 # Three nodes with PostgreSQL and Redis beside one server, and two of ejabberd, if it is installed, beside one; writes bench/results/cluster.md.
 bench-cluster:
-	ROOST_BENCH_CLUSTER=$(CURDIR)/bench/results/cluster.md go test -run '^$$' -bench BenchmarkCluster -benchtime 1x -timeout 1h ./bench
+	ROOST_BENCH_CLUSTER=$(CURDIR)/bench/results/cluster.md go test -run '^$$' -bench BenchmarkCluster -benchtime 1x -timeout 2h ./bench
 
 # Writes the page and the charts in bench/results again, from the figures there.
 charts:

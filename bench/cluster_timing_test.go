@@ -184,7 +184,7 @@ func (c *clusterBench) memory() {
 	c.row(rowMemory, fmt.Sprintf("%.0f B", one), fmt.Sprintf("%.0f B", node),
 		fmt.Sprintf("%+.0f B (%+.0f to %+.0f)", node-one, slices.Min(more), slices.Max(more)), "+40 B")
 	one, node = c.liveHeap(c.alone), c.liveHeap(c.nodes[0])
-	c.row("… of that, live heap", fmt.Sprintf("%.0f B", one), fmt.Sprintf("%.0f B", node), fmt.Sprintf("%+.0f B", node-one), "reported")
+	c.row("… its live heap, in another process", fmt.Sprintf("%.0f B", one), fmt.Sprintf("%.0f B", node), fmt.Sprintf("%+.0f B", node-one), "reported")
 	c.row("… in Redis, with what Redis keeps to invalidate caches", "", fmt.Sprintf("%.0f B", directory), "", "200 B")
 	c.deaths()
 }
@@ -509,7 +509,7 @@ func (c *clusterBench) write() {
 
 `+"`make bench-cluster`"+` wrote this page on %s, at commit %s, on %d CPUs with a load average of %s at the end. One server with SQLite, and three nodes with PostgreSQL and Redis, ran on loopback, with the same
 %d accounts; each has two contacts, which are on the other two nodes. After them, Debian's ejabberd ran with the same accounts: one node, and two with Mnesia. CPU times are those of the servers, of all nodes together, unless another
-program is named, and means of %d turns of roost's servers. Other work on the machine makes all figures larger; a load average of more than the number of CPUs and two means that there was some. Memory was read %v after the last login, and is the mean of %d processes. One of the nodes that share all
+program is named, and means of %d turns of roost's servers. Other work on the machine makes all figures larger; a load average of more than the number of CPUs and two means that there was some. RSS was read %v after the last login, that of roost in %d processes, of which the table has the mean. One of the nodes that share all
 clients is killed: one of three of roost, one of two of ejabberd.
 
 | | one server | cluster | relation | limit | ejabberd, one node | two nodes | relation |

@@ -277,7 +277,7 @@ func TestNotifiedOwn(t *testing.T) {
 		}
 	}
 	var ended int
-	err := b.query(t.Context(), "Test", "end connections", `SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+	err := b.query(t.Context(), "Test", "end connections", `SELECT count(pg_terminate_backend(pid, 60000)) FROM pg_stat_activity
 		WHERE query LIKE 'LISTEN%' AND datname = current_database()`, nil, nil, into(&ended))
 	if err != nil || ended == 0 {
 		t.Fatalf("%d connections ended, %v", ended, err)
