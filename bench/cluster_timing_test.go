@@ -198,13 +198,14 @@ func (c *clusterBench) liveHeap(r *roost) float64 {
 		r.restart()
 	}()
 	return c.idle(r.target(), func() float64 {
+		time.Sleep(settle(c.b))
 		bytes, _ := r.heap()
 		return float64(bytes)
 	})[0]
 }
 
 // rss returns a function that waits until a server has returned what it does not need, and
-// returns the size of what is left.
+// returns what is resident then, in bytes.
 func (c *clusterBench) rss(s target) func() float64 {
 	return func() float64 {
 		time.Sleep(settle(c.b))

@@ -19,6 +19,7 @@ var sleeps = map[string]string{
 	"poller/random_test.go randomClient":                 "random pace of a client that fills sockets; no check depends on it",
 	"poller/tlssoak_test.go TestLeanSoak":                "the pace that was asked for by a flag; no check depends on it",
 	"capacity/cost_timing_test.go BenchmarkKernelSocket": "benchmark: memory settles before it is read",
+	"bench/cluster_timing_test.go liveHeap":              "benchmark: memory settles before it is read",
 	"bench/cluster_timing_test.go rss":                   "benchmark: memory settles before it is read",
 	"bench/density_timing_test.go density":               "benchmark: memory settles before it is read",
 	"bench/relay_timing_test.go quiet":                   "benchmark: both servers are idle before they are measured by turns",
