@@ -6,6 +6,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/binary"
+	"hash"
 	"math"
 	"slices"
 	"strings"
@@ -26,6 +27,7 @@ type decoys struct {
 	first  sync.Once
 	shares atomic.Pointer[[]share]
 	next   atomic.Int64 // when to read the shares again, in Unix seconds
+	hashes sync.Pool    // of hash.Hash: HMACs with the secret as their key
 }
 
 // share is the number of accounts with credentials of a shape.
@@ -157,7 +159,12 @@ func (d *decoys) shape(name string) store.Shape {
 }
 
 func (d *decoys) hash(text string) (sum [sha256.Size]byte) {
-	h := hmac.New(sha256.New, d.m.config().Secret)
+	h, _ := d.hashes.Get().(hash.Hash)
+	if h == nil {
+		h = hmac.New(sha256.New, d.m.config().Secret)
+	}
+	defer d.hashes.Put(h)
+	h.Reset()
 	h.Write([]byte(text))
 	h.Sum(sum[:0])
 	return sum
