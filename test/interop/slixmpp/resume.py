@@ -35,8 +35,10 @@ async def scenario(how):
             await order("%s -1" % how)
             outcomes.append(await a.reconnect())
     await order("%s -1" % how)
-    if not a.is_connected():
-        outcomes.append(await a.reconnect())
+    if a.is_connected():  # or has been cut, and does not know it yet
+        a.drop()
+        await a.gone()
+    outcomes.append(await a.reconnect())
     print("outcomes:", outcomes)
     check("new" not in outcomes and "resumed" in outcomes and "cut" in outcomes, outcomes)
     await talk.check()
