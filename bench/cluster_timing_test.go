@@ -198,17 +198,14 @@ func (c *clusterBench) liveHeap(r *roost) float64 {
 		r.restart()
 	}()
 	return c.idle(r.target(), func() float64 {
-		time.Sleep(settle(c.b))
 		bytes, _ := r.heap()
 		return float64(bytes)
 	})[0]
 }
 
-// rss returns a function that waits until a server has returned what it does not need, and
-// returns what is resident then, in bytes.
+// rss returns a function that returns a server's resident memory in bytes.
 func (c *clusterBench) rss(s target) func() float64 {
 	return func() float64 {
-		time.Sleep(settle(c.b))
 		u, err := ReadExactUsage(s.pid)
 		if err != nil {
 			c.b.Fatal(err)
@@ -220,7 +217,8 @@ func (c *clusterBench) rss(s target) func() float64 {
 // redisMemory is the memory that Redis uses, in bytes.
 func (c *clusterBench) redisMemory() float64 { return c.info("memory", "used_memory") }
 
-// idle returns what each idle client of a server adds to what some functions return.
+// idle returns what each idle client of a server adds to what some functions return. They are
+// called when the server has returned memory that it does not need any more.
 func (c *clusterBench) idle(s target, values ...func() float64) []float64 {
 	f := c.clients(Config{}, s)
 	defer f.Close()
@@ -228,6 +226,7 @@ func (c *clusterBench) idle(s target, values ...func() float64) []float64 {
 		if err := f.Login(c.b.Context(), n); err != nil {
 			c.b.Fatal(err)
 		}
+		time.Sleep(settle(c.b))
 		for _, value := range values {
 			all = append(all, value())
 		}

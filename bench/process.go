@@ -26,8 +26,8 @@ const clockTick = time.Second / 100
 func ReadUsage(pids ...int) (all Usage, err error) { return sumUsage(readUsage, pids) }
 
 // ReadExactUsage is ReadUsage, with the exact memory. For that the kernel looks at all pages of
-// the processes, and they must be this user's and dumpable, or the user root. If they are not,
-// the result is that of ReadUsage.
+// the processes, and they must be this user's and dumpable, or the user root. If they are not, or
+// the kernel does not offer it, the result is that of ReadUsage.
 func ReadExactUsage(pids ...int) (all Usage, err error) {
 	return sumUsage(func(pid int) (Usage, error) {
 		u, err := readUsage(pid)
@@ -35,7 +35,7 @@ func ReadExactUsage(pids ...int) (all Usage, err error) {
 			return u, err
 		}
 		rss, err := readPages(pid)
-		if errors.Is(err, fs.ErrPermission) {
+		if errors.Is(err, fs.ErrPermission) || errors.Is(err, fs.ErrNotExist) {
 			return u, nil
 		}
 		u.RSS = rss
@@ -86,11 +86,8 @@ func readPages(pid int) (int64, error) {
 		return 0, fmt.Errorf("bench: %w", err)
 	}
 	for line := range strings.Lines(string(text)) {
-		if value, ok := strings.CutPrefix(line, "Rss:"); ok {
-			kib, err := strconv.ParseInt(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(value), "kB")), 10, 64)
-			if err != nil {
-				return 0, fmt.Errorf("bench: %s: %w", name, err)
-			}
+		var kib int64
+		if _, err := fmt.Sscanf(line, "Rss: %d kB", &kib); err == nil {
 			return kib << 10, nil
 		}
 	}

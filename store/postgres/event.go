@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -154,21 +155,16 @@ func (l *listener) wait(ctx context.Context, listening bool) error {
 	}
 	timer := time.AfterFunc(interval, cancel)
 	defer timer.Stop()
-	for hurried := !listening; limited.Err() == nil; {
-		if !listening {
-			<-limited.Done()
-			break
-		}
+	hurry := sync.OnceFunc(func() { timer.Reset(l.s.cfg.WatchInterval) })
+	for listening {
 		n, err := l.c.WaitForNotification(limited)
 		if err == nil && n.PID != l.s.pid.Load() {
-			break
+			return l.s.usable(ctx)
 		}
+		hurry()
 		listening = err == nil
-		if !hurried {
-			hurried = true
-			timer.Reset(l.s.cfg.WatchInterval)
-		}
 	}
+	<-limited.Done()
 	return l.s.usable(ctx)
 }
 

@@ -246,6 +246,17 @@ func watched(t *testing.T, s *Store) <-chan store.AccountEvent {
 	return events
 }
 
+// reports creates an account in a store, and waits until it is the next of some events.
+func reports(t *testing.T, events <-chan store.AccountEvent, s *Store, j jid.JID) {
+	t.Helper()
+	if err := s.CreateAccount(t.Context(), store.Account{JID: j}); err != nil {
+		t.Fatal(err)
+	}
+	if e := <-events; e.JID != j {
+		t.Errorf("%+v", e)
+	}
+}
+
 // TestNotified: an event that another process has written is reported long before the
 // interval is over.
 func TestNotified(t *testing.T) {
@@ -253,12 +264,7 @@ func TestNotified(t *testing.T) {
 	a, b := openTest(t, url, Config{WatchInterval: time.Hour}), openTest(t, url, Config{})
 	events := watched(t, a)
 	for i := range 3 {
-		if err := b.CreateAccount(t.Context(), store.Account{JID: user(i)}); err != nil {
-			t.Fatal(err)
-		}
-		if e := <-events; e.JID != user(i) {
-			t.Errorf("%+v", e)
-		}
+		reports(t, events, b, user(i))
 	}
 }
 
@@ -269,12 +275,7 @@ func TestNotifiedOwn(t *testing.T) {
 	a, b := openTest(t, url, Config{WatchInterval: time.Millisecond, ListenInterval: time.Hour}), openTest(t, url, Config{})
 	events := watched(t, a)
 	for i := range 3 {
-		if err := a.CreateAccount(t.Context(), store.Account{JID: user(i)}); err != nil {
-			t.Fatal(err)
-		}
-		if e := <-events; e.JID != user(i) {
-			t.Errorf("%+v", e)
-		}
+		reports(t, events, a, user(i))
 	}
 	var ended int
 	err := b.query(t.Context(), "Test", "end connections", `SELECT count(pg_terminate_backend(pid, 60000)) FROM pg_stat_activity
@@ -282,12 +283,7 @@ func TestNotifiedOwn(t *testing.T) {
 	if err != nil || ended == 0 {
 		t.Fatalf("%d connections ended, %v", ended, err)
 	}
-	if err := b.CreateAccount(t.Context(), store.Account{JID: user(3)}); err != nil {
-		t.Fatal(err)
-	}
-	if e := <-events; e.JID != user(3) {
-		t.Errorf("%+v", e)
-	}
+	reports(t, events, b, user(3))
 }
 
 // TestNewer: a database of a newer version is not opened, and a password is in no error.
