@@ -18,11 +18,11 @@ import (
 // can overtake its reply. Therefore each read is noted before it is sent, and its result is
 // not stored if a report has come since.
 //
-// A message asks several times, so this must be fast: there are two maps, and what is needed
-// moves from the older to the recent one. After cacheIdle/2, or when it is full, the recent map
-// replaces the older one.
+// A message asks several times, so this must be fast: there are two generations, and what is needed
+// moves from the older to the recent one. After cacheIdle/2, or when it is full, the recent
+// generation replaces the older one.
 type cache struct {
-	limit  int64 // bytes of one map of a shard
+	limit  int64 // bytes of one generation of a shard
 	stats  *counters
 	shards [cacheShards]cacheShard
 	ctx    context.Context // of the goroutine
@@ -32,26 +32,13 @@ type cache struct {
 
 const (
 	cacheShards = 64
-	cacheEntry  = 100 // bytes of an entry without its key and places, about
-	placeBytes  = 48  // of a place, with a short resource
 	cacheIdle   = 30 * time.Second
 )
 
 type cacheShard struct {
 	mu            sync.Mutex
 	reads         map[string]*reading
-	recent, older map[string]cached
-	bytes         int64 // of recent
-}
-
-// cached is a result in memory.
-type cached struct {
-	account string // the key
-	places  []router.Place
-}
-
-func (c *cached) size() int64 {
-	return int64(cacheEntry + len(c.account) + placeBytes*len(c.places))
+	recent, older generation
 }
 
 // reading is a read that is under way, of one account, by one or more callers.
@@ -104,43 +91,36 @@ func (c *cache) get(account string) ([]router.Place, bool) {
 	s := c.shard(account)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if v, ok := s.recent[account]; ok {
-		return v.places, true
+	if places, ok := s.recent.entries[account]; ok {
+		return places, true
 	}
-	v, ok := s.older[account]
+	places, ok := s.older.entries[account]
 	if ok {
-		delete(s.older, account)
-		c.put(s, v)
+		delete(s.older.entries, account)
+		c.put(s, account, places)
 	}
-	return v.places, ok
+	return places, ok
 }
 
 // put adds an entry that is in no map. The caller holds mu of the shard.
-func (c *cache) put(s *cacheShard, v cached) {
-	size := v.size()
+func (c *cache) put(s *cacheShard, account string, places []router.Place) {
+	size := entryCost(account, places)
 	if size > c.limit {
 		return
 	}
-	if s.bytes+size > c.limit {
+	if s.recent.bytes+size > c.limit {
 		s.turn()
 	}
-	if s.recent == nil {
-		s.recent = make(map[string]cached)
-	}
-	s.recent[v.account] = v
-	s.bytes += size
+	s.recent.add(account, places)
 }
 
 // turn makes the recent entries older, and drops those that were. The caller holds mu.
-func (s *cacheShard) turn() { s.recent, s.older, s.bytes = nil, s.recent, 0 }
+func (s *cacheShard) turn() { s.recent, s.older = generation{}, s.recent }
 
 // drop removes an entry. The caller holds mu.
 func (s *cacheShard) drop(account string) {
-	if v, ok := s.recent[account]; ok {
-		s.bytes -= v.size()
-		delete(s.recent, account)
-	}
-	delete(s.older, account)
+	delete(s.recent.entries, account)
+	delete(s.older.entries, account)
 }
 
 // begin notes a read before it is sent. account is borrowed.
@@ -167,7 +147,7 @@ func (c *cache) end(r *reading, places []router.Place, ok bool) {
 	}
 	if ok && !r.changed {
 		s.drop(r.account)
-		c.put(s, cached{r.account, places})
+		c.put(s, r.account, places)
 	}
 }
 

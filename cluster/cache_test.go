@@ -107,10 +107,10 @@ func contents(c *cache) (entries int, bytes int64) {
 	for i := range c.shards {
 		s := &c.shards[i]
 		s.mu.Lock()
-		for _, m := range []map[string]cached{s.recent, s.older} {
-			for _, v := range m {
+		for _, g := range []*generation{&s.recent, &s.older} {
+			for account, places := range g.entries {
 				entries++
-				bytes += v.size()
+				bytes += entryCost(account, places)
 			}
 		}
 		s.mu.Unlock()
