@@ -159,7 +159,7 @@ func times(one, cluster float64) (string, string, string) {
 // processes is how often the memory of idle clients is measured at the server and at a node, by
 // turns and each time in new processes: what the garbage of logins leaves differs by some tens of
 // bytes for a client.
-const processes = 3
+const processes = 6
 
 // memory measures idle clients of the server and of one node, and then the death of one of
 // three nodes that share as many.
