@@ -76,13 +76,20 @@ func TestCacheBorrowed(t *testing.T) {
 	copy(memory, "paris")
 	c.end(r, []router.Place{{Resource: "orchard"}}, true)
 	c.end(second, []router.Place{{Resource: "orchard"}}, true)
+	s := c.shard("romeo@example.org")
+	s.mu.Lock()
+	s.turn()
+	s.mu.Unlock()
+	copy(memory, "romeo")
+	c.get(borrowed) // moves it to the recent generation
+	copy(memory, "paris")
 	if _, ok := c.get("romeo@example.org"); !ok {
 		t.Error("the result is not in memory")
 	}
 	if _, ok := c.get("paris@example.org"); ok {
 		t.Error("another account has the result")
 	}
-	if n := len(c.shard("romeo@example.org").reads); n != 0 {
+	if n := len(s.reads); n != 0 {
 		t.Errorf("%d reads are left", n)
 	}
 }
