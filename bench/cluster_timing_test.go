@@ -1,7 +1,6 @@
 package bench
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"os"
@@ -20,10 +19,8 @@ import (
 	"github.com/redis/rueidis"
 
 	"roost/bench/servers"
-	"roost/internal/pgtest"
 	"roost/internal/redistest"
 	"roost/parser"
-	"roost/store/stores"
 )
 
 // clusterBench is a server without a cluster, with SQLite, and a cluster of three nodes with
@@ -87,6 +84,7 @@ func BenchmarkCluster(b *testing.B) {
 		c.memory()
 		c.messages()
 		c.logins()
+		c.resumptions()
 		c.ejabberd()
 		c.write()
 	}
@@ -94,11 +92,7 @@ func BenchmarkCluster(b *testing.B) {
 
 func newClusterBench(b *testing.B, sessions int) *clusterBench {
 	c := &clusterBench{b: b, sessions: sessions, alone: newRoost(b, sessions, 2)}
-	url := pgtest.Shared(b).URL(b)
-	from := stores.Default(c.alone.data)
-	if out, err := exec.Command(c.alone.program, "store", "copy", "--from", from, "--to", url).CombinedOutput(); err != nil {
-		b.Fatalf("%v\n%s", err, out)
-	}
+	url := c.alone.copyToPostgres()
 	c.alone.profiled = false
 	c.alone.serve()
 	redis := redistest.Start(b)
@@ -111,14 +105,7 @@ func newClusterBench(b *testing.B, sessions int) *clusterBench {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { _ = c.pg.Close(context.Background()) })
-	for i := range 3 {
-		r := &roost{t: b, program: c.alone.program, data: b.TempDir()}
-		if err := os.WriteFile(filepath.Join(r.data, "secret"), bytes.Repeat([]byte("s"), 32), 0o600); err != nil {
-			b.Fatal(err)
-		}
-		r.serve("--store", url, "--cluster", redis.URL(), "--node", fmt.Sprintf("node%d", i))
-		c.nodes = append(c.nodes, r)
-	}
+	c.nodes = c.alone.startNodes(3, url, redis.URL())
 	return c
 }
 
@@ -406,6 +393,45 @@ func (c *clusterBench) message(servers ...target) (each, count float64) {
 		c.b.Fatal(err)
 	}
 	return r.CPUPerMessage, float64(r.Messages) * float64(duration+warmup) / float64(duration)
+}
+
+// resumptions measures clients that lose their connection and resume their session at the server,
+// at the same node of the cluster, and at the other one.
+func (c *clusterBench) resumptions() {
+	var one, far, near float64
+	var used engines
+	for range turns {
+		each, _ := c.resumption(c.alone.target())
+		one += each / turns
+		far += used.during(c, func() (each, n float64) { return c.resumption(targets(c.nodes[:2]...)...) }) / turns
+		each, _ = c.resumption(c.nodes[0].target())
+		near += each / turns
+	}
+	a, b, relation := times(one, far)
+	c.row("CPU per resumption at another node, 100 clients, each sent a message meanwhile", a, b, relation, "reported")
+	used.rows(c)
+	a, b, relation = times(one, near)
+	c.row("CPU per resumption at the same node of a cluster", a, b, relation, "reported")
+}
+
+// resumption returns the CPU time for a resumption, in microseconds, by SCRAM and without TLS,
+// with a message that is sent meanwhile, and how many there were. If there are two servers, each
+// resumption is at the one where the session is not.
+func (c *clusterBench) resumption(servers ...target) (each, all float64) {
+	const pairs, count = 100, 2500
+	f := c.clients(Config{SM: true, Accounts: 2 * pairs}, servers...)
+	defer f.Close()
+	if err := f.Login(c.b.Context(), 2*pairs); err != nil {
+		c.b.Fatal(err)
+	}
+	r, err := f.Resume(c.b.Context(), ResumeConfig{Pairs: pairs, Count: count, Gap: 1, Roam: len(servers) > 1, Servers: pids(servers)})
+	if err != nil {
+		c.b.Fatal(err)
+	}
+	if r.Failed > 0 || r.Lost+r.Twice+r.Disordered > 0 {
+		c.b.Errorf("resumptions: %+v", r)
+	}
+	return r.CPUPerResumption, float64(r.Resumptions)
 }
 
 // logins measures logins at the server and in the cluster.

@@ -23,6 +23,15 @@ func lateBind(_, _ string, raw syscall.RawConn) error {
 	return err
 }
 
+// target returns the address that a client connects to.
+func (cs *Clients) target(c *Client) string {
+	n := c.number
+	if c.phone != nil {
+		n += c.phone.moves
+	}
+	return cs.cfg.Targets[n%len(cs.cfg.Targets)]
+}
+
 // ipBindAddressNoPort is IP_BIND_ADDRESS_NO_PORT of ip(7), which package syscall does not
 // define.
 const ipBindAddressNoPort = 24
@@ -32,7 +41,7 @@ const ipBindAddressNoPort = 24
 func (cs *Clients) dial(ctx context.Context, c *Client) error {
 	c.started = time.Now()
 	d := net.Dialer{Timeout: 10 * time.Second}
-	target := cs.cfg.Targets[c.number%len(cs.cfg.Targets)]
+	target := cs.target(c)
 	if host, _, _ := net.SplitHostPort(target); strings.HasPrefix(host, "127.") {
 		// The process number keeps the addresses of several load generators apart.
 		n := uint64(os.Getpid())<<3 + cs.ids.Add(1)/20000

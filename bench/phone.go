@@ -18,6 +18,7 @@ type phone struct {
 	account Account
 	peer    *Client // sends it messages
 	client  *Client // its present connection
+	moves   int     // how often it has moved to the next target
 
 	first      uint64              // number of its first message
 	sent       uint64              // number of the next message to send
@@ -77,6 +78,9 @@ func (p *phone) reconnect() {
 	c := &Client{clients: old.clients, number: old.number, account: old.account, phone: p}
 	c.acks.id, c.acks.received = old.acks.id, old.acks.received
 	p.client = c
+	if p.run.cfg.Roam {
+		p.moves++
+	}
 	for range p.run.cfg.Gap {
 		p.messages++
 		p.send()

@@ -13,6 +13,7 @@ type ResumeConfig struct {
 	Pairs   int   // number of pairs, made of the first 2*Pairs clients
 	Count   int   // number of resumptions in total
 	Gap     int   // messages that are sent to a client while it is disconnected; 0: none
+	Roam    bool  // each connection is to the next of Config.Targets
 	Servers []int // processes whose CPU time is measured; nil: none
 }
 
@@ -51,6 +52,7 @@ var (
 	errNoResume   = errors.New("the server does not let clients resume their sessions")
 	errLostBefore = errors.New("the client lost its connection before")
 	errResumedSM  = errors.New("bench: resumption needs clients with Config.SM")
+	errOneTarget  = errors.New("bench: to roam, clients need several of Config.Targets")
 )
 
 // Resume lets one client of each pair, as fast as possible, lose its connection and resume its
@@ -62,6 +64,8 @@ func (cs *Clients) Resume(ctx context.Context, cfg ResumeConfig) (r ResumeResult
 		return r, errFew
 	case !cs.cfg.SM:
 		return r, errResumedSM
+	case cfg.Roam && len(cs.cfg.Targets) < 2:
+		return r, errOneTarget
 	}
 	if err := cs.sync(ctx); err != nil {
 		return r, err

@@ -2,6 +2,7 @@ package bench
 
 import (
 	"bufio"
+	"bytes"
 	"fmt"
 	"io"
 	"net/http"
@@ -16,6 +17,7 @@ import (
 	"testing"
 
 	"roost/bench/contacts"
+	"roost/internal/pgtest"
 	"roost/store/stores"
 )
 
@@ -105,6 +107,34 @@ func (r *roost) serve(args ...string) {
 		}
 	}
 	t.Fatal("the server ended")
+}
+
+// copyToPostgres copies the accounts to a new PostgreSQL database, and returns its URL. It skips the
+// test if there is no PostgreSQL.
+func (r *roost) copyToPostgres() string {
+	r.t.Helper()
+	url := pgtest.Shared(r.t).URL(r.t)
+	if out, err := exec.Command(r.program, "store", "copy", "--from", stores.Default(r.data), "--to", url).CombinedOutput(); err != nil {
+		r.t.Fatalf("%v\n%s", err, out)
+	}
+	return url
+}
+
+// startNodes starts some nodes of a cluster, with data directories of their own.
+func (r *roost) startNodes(n int, store, cluster string) (nodes []*roost) {
+	r.t.Helper()
+	for i := range n {
+		node := &roost{t: r.t, program: r.program, data: r.t.TempDir()}
+		if err := os.Chmod(node.data, 0o700); err != nil {
+			r.t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(node.data, "secret"), bytes.Repeat([]byte("s"), 32), 0o600); err != nil {
+			r.t.Fatal(err)
+		}
+		node.serve("--store", store, "--cluster", cluster, "--node", fmt.Sprintf("node%d", i))
+		nodes = append(nodes, node)
+	}
+	return nodes
 }
 
 // stop stops the server if it runs.

@@ -36,6 +36,7 @@ func TestBench(t *testing.T) {
 		{"login --sasl2 --sm --carbons --count 40 --accounts 10 --in-flight 5", "latency logins per_second", "logins"},
 		{"message --sasl2 --sm --processes 2 --pairs 5 --warmup 100ms --duration 500ms", "bytes_per_message latency messages pairs per_second sessions", "latency, 99 %"},
 		{"resume --pairs 5 --count 50 --gap 2", "failed latency lost messages pairs per_second resumptions twice", "0 lost, 0 twice, 0 out of order"},
+		{"resume --roam --pairs 5 --count 50", "failed latency lost per_second resumptions twice", "0 lost, 0 twice, 0 out of order"},
 		{"resume --sasl2 --processes 2 --pairs 5 --count 50", "latency lost per_second resumptions", "resumptions"},
 		{"login --fast --sm --count 40 --accounts 10 --in-flight 5", "latency logins per_second", "logins"},
 		{"resume --fast --processes 2 --pairs 5 --count 50", "latency lost per_second resumptions", "resumptions"},
@@ -44,7 +45,7 @@ func TestBench(t *testing.T) {
 	} {
 		name := filepath.Join(t.TempDir(), "result")
 		args := strings.Fields(c.args)
-		if args[0] == "message" { // several servers, which are the same
+		if args[0] == "message" || slices.Contains(args, "--roam") { // several servers, which are the same
 			args = append(args, "--target", target)
 		}
 		args = append(args, "--target", target, "--create", data, "--server-pid", pid, "--json="+name, "--chart", name+".svg")
@@ -184,6 +185,7 @@ func TestBenchFailures(t *testing.T) {
 	f(2, "--detach", "idle --detach --hold 1s")
 	f(2, "--ws has no STARTTLS", "login --ws --tls starttls")
 	f(2, "--count at least --pairs", "resume --pairs 5 --count 4")
+	f(2, "--roam needs at least two --target", "resume --roam --target "+nobody)
 	f(2, "--in-flight", "login --in-flight 0")
 	f(2, "--domain example.org is not served", "login --domain example.org --create "+data)
 	f(1, "there is no database in ", "login --create "+filepath.Join(data, "none"))

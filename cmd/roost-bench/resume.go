@@ -12,9 +12,10 @@ import (
 
 // resumeCmd measures clients that lose their connections and resume their sessions.
 type resumeCmd struct {
-	Pairs int `default:"100" placeholder:"N" help:"Pairs of clients: one loses its connection and resumes its session again and again; the other sends it messages meanwhile (default: ${default})."`
-	Count int `default:"5000" placeholder:"N" help:"Number of resumptions in total (default: ${default})."`
-	Gap   int `default:"1" placeholder:"N" help:"Messages that are sent to a client while it is disconnected (default: ${default})."`
+	Pairs int  `default:"100" placeholder:"N" help:"Pairs of clients: one loses its connection and resumes its session again and again; the other sends it messages meanwhile (default: ${default})."`
+	Count int  `default:"5000" placeholder:"N" help:"Number of resumptions in total (default: ${default})."`
+	Gap   int  `default:"1" placeholder:"N" help:"Messages that are sent to a client while it is disconnected (default: ${default})."`
+	Roam  bool `help:"Resume each session at the next --target, instead of the one where it is: clients that move between the nodes of a cluster."`
 	fleetFlags
 }
 
@@ -30,6 +31,9 @@ func (c *resumeCmd) check() error {
 	if c.Pairs < c.Processes || c.Count < c.Pairs || c.Gap < 0 {
 		return cli.UsageError("--pairs must be at least 1 for each process, --count at least --pairs, --gap at least 0")
 	}
+	if c.Roam && len(c.Target) < 2 {
+		return cli.UsageError("--roam needs at least two --target")
+	}
 	return nil
 }
 
@@ -44,7 +48,7 @@ func (c *resumeCmd) run(ctx context.Context, f *bench.Clients) (r bench.ResumeRe
 	if err := f.Login(ctx, 2*c.Pairs); err != nil {
 		return r, err
 	}
-	return f.Resume(ctx, bench.ResumeConfig{Pairs: c.Pairs, Count: c.Count, Gap: c.Gap, Servers: c.ServerPID})
+	return f.Resume(ctx, bench.ResumeConfig{Pairs: c.Pairs, Count: c.Count, Gap: c.Gap, Roam: c.Roam, Servers: c.ServerPID})
 }
 
 func (c *resumeCmd) rows(r bench.ResumeResult) (title string, rows []row) {
