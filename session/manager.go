@@ -55,20 +55,20 @@ type Manager struct {
 		number atomic.Int64
 		mu     sync.Mutex // held while a session that ends decides which of its copies to hand on
 	}
-	detached    detachedList
-	successions successions
-	restored    restoredCounts
-	past        pastSessions
-	saving      saving
-	resumeKey   []byte // of resumption IDs
-	decoys      decoys
-	missing     missingKeys
-	events      events.Bus
-	taps        taps
-	resourceKey []byte // see clientID
-	tokenSecret []byte // see tokenKey
-	tokenCounts tokenCounts
-	endpoints   endpoints
+	detached     detachedList
+	successions  successions
+	restored     restoredCounts
+	past         pastSessions
+	saving       saving
+	resumeHash   *keyedHash // of resumption IDs
+	decoys       decoys
+	missing      missingKeys
+	events       events.Bus
+	taps         taps
+	resourceHash *keyedHash // see clientID
+	tokenHash    *keyedHash // see tokenKey
+	tokenCounts  tokenCounts
+	endpoints    endpoints
 }
 
 // NewManager returns a manager; Close stops its workers.
@@ -95,16 +95,16 @@ func NewManager(cfg Config) *Manager {
 	m.keyQueue = newKeyQueue(m.keys, cfg.KeyWorkers)
 	m.throttle.prepare(&cfg)
 	m.fanout.prepare(cfg.FanoutRate)
-	m.decoys.m = m
+	m.decoys.m, m.decoys.hash = m, &keyedHash{key: cfg.Secret}
 	m.missing.m = m
 	m.awaited.m = m
 	m.paced.m = m
 	m.detached.m = m
 	m.tokenCounts.m = m
-	m.resumeKey = subkey(cfg.Secret, "resumption")
+	m.resumeHash = subkey(cfg.Secret, "resumption")
 	m.past.seed = maphash.MakeSeed()
-	m.resourceKey = subkey(cfg.Secret, "resources")
-	m.tokenSecret = subkey(cfg.Secret, "tokens")
+	m.resourceHash = subkey(cfg.Secret, "resources")
+	m.tokenHash = subkey(cfg.Secret, "tokens")
 	m.loginLog = newLoginLog(cfg.Logger)
 	return m
 }

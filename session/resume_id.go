@@ -2,7 +2,6 @@ package session
 
 import (
 	"crypto/hmac"
-	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
 	"hash/maphash"
@@ -26,15 +25,16 @@ const (
 func (m *Manager) appendResumeID(dst []byte, account string, number uint32) []byte {
 	var id [resumeSize]byte
 	binary.BigEndian.PutUint32(id[:], number)
-	copy(id[4:], m.resumeMAC(account, number))
+	mac := m.resumeMAC(account, number)
+	copy(id[4:], mac[:])
 	return base64.RawURLEncoding.AppendEncode(dst, id[:])
 }
 
-func (m *Manager) resumeMAC(account string, number uint32) []byte {
-	h := hmac.New(sha256.New, m.resumeKey)
-	h.Write(binary.BigEndian.AppendUint32(nil, number))
-	h.Write([]byte(account))
-	return h.Sum(nil)[:resumeMAC]
+func (m *Manager) resumeMAC(account string, number uint32) [resumeMAC]byte {
+	var b [4]byte
+	binary.BigEndian.PutUint32(b[:], number)
+	sum := m.resumeHash.sum(string(b[:]), account)
+	return [resumeMAC]byte(sum[:])
 }
 
 // readResumeID returns the number of the session of the account that has the ID.
@@ -47,7 +47,8 @@ func (m *Manager) readResumeID(id []byte, account string) (number uint32, ok boo
 		return 0, false
 	}
 	number = binary.BigEndian.Uint32(b[:])
-	return number, hmac.Equal(b[4:], m.resumeMAC(account, number))
+	mac := m.resumeMAC(account, number)
+	return number, hmac.Equal(b[4:], mac[:])
 }
 
 // newNumber returns a number for coldState.number.

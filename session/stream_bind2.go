@@ -1,9 +1,6 @@
 package session
 
 import (
-	"crypto/hkdf"
-	"crypto/hmac"
-	"crypto/sha256"
 	"encoding/base64"
 	"strings"
 
@@ -82,18 +79,8 @@ func (m *Manager) clientID(bare, agent string) string {
 	if agent == "" {
 		return newResource()
 	}
-	h := hmac.New(sha256.New, m.resourceKey)
-	h.Write([]byte(bare + "\x00" + strings.ToLower(agent)))
-	return base64.RawURLEncoding.EncodeToString(h.Sum(nil)[:12])
-}
-
-// subkey derives a key for one purpose from the server's secret.
-func subkey(secret []byte, purpose string) []byte {
-	key, err := hkdf.Key(sha256.New, secret, nil, "roost: "+purpose, sha256.Size)
-	if err != nil {
-		panic("session: BUG: " + err.Error())
-	}
-	return key
+	sum := m.resourceHash.sum(bare, "\x00", strings.ToLower(agent))
+	return base64.RawURLEncoding.EncodeToString(sum[:12])
 }
 
 // clientResource returns the resource of a client: "The RECOMMENDED format is to include

@@ -3,10 +3,7 @@ package session
 import (
 	"cmp"
 	"context"
-	"crypto/hmac"
-	"crypto/sha256"
 	"encoding/binary"
-	"hash"
 	"math"
 	"slices"
 	"strings"
@@ -27,7 +24,7 @@ type decoys struct {
 	first  sync.Once
 	shares atomic.Pointer[[]share]
 	next   atomic.Int64 // when to read the shares again, in Unix seconds
-	hashes sync.Pool    // of hash.Hash: HMACs with the secret as their key
+	hash   *keyedHash   // by the secret itself
 }
 
 // share is the number of accounts with credentials of a shape.
@@ -123,7 +120,7 @@ func (d *decoys) salt(text string, form store.SaltForm) []byte {
 		if i > 0 {
 			text = "\x00" + text // no name begins with it
 		}
-		sum := d.hash(text)
+		sum := d.hash.sum(text)
 		return sum[:]
 	})
 }
@@ -149,23 +146,11 @@ func (d *decoys) shape(name string) store.Shape {
 		return best
 	}
 	for _, s := range *shares {
-		sum := d.hash(name + "\x00" + s.text)
+		sum := d.hash.sum(name, "\x00", s.text)
 		uniform := (float64(binary.BigEndian.Uint64(sum[:])>>11) + 0.5) / (1 << 53)
 		if wait := -math.Log(uniform) / float64(s.accounts); wait < least {
 			best, least = s.shape, wait
 		}
 	}
 	return best
-}
-
-func (d *decoys) hash(text string) (sum [sha256.Size]byte) {
-	h, _ := d.hashes.Get().(hash.Hash)
-	if h == nil {
-		h = hmac.New(sha256.New, d.m.config().Secret)
-	}
-	defer d.hashes.Put(h)
-	h.Reset()
-	h.Write([]byte(text))
-	h.Sum(sum[:0])
-	return sum
 }

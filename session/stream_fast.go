@@ -225,13 +225,8 @@ func widenLatin1(p []byte) []byte {
 // a key that is derived from the server's secret, so that a copy of the store alone does not
 // contain any token.
 func (m *Manager) tokenKey(account, agent string, t *token) string {
-	h := hmac.New(sha256.New, m.tokenSecret)
-	for _, part := range []string{account, strings.ToLower(agent), t.Mechanism} {
-		h.Write([]byte(part))
-		h.Write([]byte{0})
-	}
-	h.Write(t.Nonce)
-	return base64.RawURLEncoding.EncodeToString(h.Sum(nil))
+	sum := m.tokenHash.sum(account, "\x00", strings.ToLower(agent), "\x00", t.Mechanism, "\x00", string(t.Nonce))
+	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
 // errReplayed means that a token was used with the same count at the same time.
