@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"roost/acme"
+	"roost/admin"
+	"roost/admin/api"
 	"roost/capacity"
 	"roost/store/stores"
 )
@@ -84,7 +86,7 @@ func onlyOurs(dir string) bool {
 		return false
 	}
 	for _, e := range entries {
-		if e.Name() == acme.DirName && e.IsDir() {
+		if e.Name() == acme.DirName && e.IsDir() || e.Name() == api.SocketName && e.Type()&(fs.ModeSocket|fs.ModeSymlink) != 0 {
 			continue
 		}
 		if e.Type()&^fs.ModePerm != 0 || !ourName(e.Name()) {
@@ -95,7 +97,7 @@ func onlyOurs(dir string) bool {
 }
 
 func ourName(name string) bool {
-	for _, prefix := range []string{stores.FileName, secretFile, "selfsigned.", lockFile, domainsFile, lastBackupFile} {
+	for _, prefix := range []string{stores.FileName, secretFile, "selfsigned.", lockFile, domainsFile, lastBackupFile, admin.TokensName} {
 		if strings.HasPrefix(name, prefix) {
 			return true
 		}

@@ -4,12 +4,16 @@ import (
 	"bytes"
 	"context"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"roost/admin"
+	"roost/admin/api"
 	"roost/store/sqlite"
+	"roost/store/stores"
 )
 
 // TestSecretFiles: after a server has started, only the owner can read the data directory
@@ -88,6 +92,28 @@ func TestSharedDirectory(t *testing.T) {
 	f(0o750, 0o640, 0) // group access is the operator's choice
 	f(0o755, 0o640, 1)
 	f(0o755, 0o644, 2)
+}
+
+// TestOwnDirectory: the mode of a directory with nothing but a server's files is corrected, also when
+// there are tokens and the socket of a server that was killed.
+func TestOwnDirectory(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{stores.FileName, secretFile, admin.TokensName} {
+		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	socket, err := net.ListenUnix("unix", &net.UnixAddr{Name: filepath.Join(dir, api.SocketName), Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	socket.SetUnlinkOnClose(false)
+	_ = socket.Close()
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	secureFiles(dir, "", nil, slog.New(slog.DiscardHandler))
+	wantMode(t, dir, 0o700)
 }
 
 func wantMode(t *testing.T, name string, want os.FileMode) {
