@@ -98,7 +98,7 @@ var clientFamilies = []family{
 				out.add(count, reason)
 			}
 		}},
-	{"roost_stream_errors_sent_total", counter, "Stream errors sent to clients, by condition.", []string{"condition"}, func(n *numbers, out *samples) {
+	{"roost_stream_errors_sent_total", counter, "Sessions that ended with a stream error, by condition.", []string{"condition"}, func(n *numbers, out *samples) {
 		for _, e := range n.sessions.Ended {
 			if e.IsStreamError() {
 				out.add(e.Count, e.Reason)
@@ -108,13 +108,13 @@ var clientFamilies = []family{
 	{"roost_sessions_throttled_total", counter, "Times that a session was not read for a while because its account caused too many deliveries.", nil, func(n *numbers, out *samples) {
 		out.add(n.sessions.Throttled)
 	}},
-	{"roost_outbox_overflows_total", counter, "Sessions that ended because their outbox was full: the client did not read.", nil, func(n *numbers, out *samples) {
+	{"roost_outbox_overflows_total", counter, "Times that a client was disconnected because its outbox was full, or too much was not acknowledged. Its session may wait to be resumed.", nil, func(n *numbers, out *samples) {
 		out.add(n.sessions.Overflows)
 	}},
 	{"roost_acks_enabled_total", counter, "Sessions that have enabled stream management (XEP-0198).", nil, func(n *numbers, out *samples) {
 		out.add(n.sessions.Acks.Enabled)
 	}},
-	{"roost_ack_timeouts_total", counter, "Sessions that ended because their client did not acknowledge stanzas in time.", nil, func(n *numbers, out *samples) {
+	{"roost_ack_timeouts_total", counter, "Times that a client was disconnected because it did not acknowledge stanzas in time. Its session may wait to be resumed.", nil, func(n *numbers, out *samples) {
 		out.add(n.sessions.Acks.Timeouts)
 	}},
 	{"roost_sessions_detached", gauge, "Sessions without a connection, which wait for their clients to resume them (XEP-0198).", nil, func(n *numbers, out *samples) {
@@ -139,7 +139,7 @@ var clientFamilies = []family{
 		out.add(n.sessions.Acks.Left, "away")
 		out.add(n.sessions.Acks.Arrived, "here")
 	}},
-	{"roost_stanzas_handed_on_total", counter, "Stanzas that a client had not acknowledged when its session ended, or became too large: the messages among them went to its other clients or to the offline messages.", nil, func(n *numbers, out *samples) {
+	{"roost_stanzas_handed_on_total", counter, "Stanzas that a client had not acknowledged when its session ended: the messages among them went to its other clients or to the offline messages.", nil, func(n *numbers, out *samples) {
 		out.add(n.sessions.Acks.HandedOn)
 	}},
 	{"roost_unacknowledged_bytes", gauge, "Memory of stanzas that clients have not acknowledged yet.", nil, func(n *numbers, out *samples) {

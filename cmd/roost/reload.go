@@ -152,7 +152,7 @@ type reloadCmd struct {
 // Help is shown by kong.
 func (c *reloadCmd) Help() string {
 	return "The server reads its config file and its certificates again; flags on its command line and its environment stay as they are. If there is a mistake, nothing changes, and the exit status is 1. " +
-		"No client is disconnected, except those of domains that are removed. Settings that need a restart are listed. To look for mistakes before, use: roost config check"
+		"No client is disconnected, except those that the new settings exclude: by a domain that is removed, a block file, or a shorter time limit. Settings that need a restart are listed. To look for mistakes before, use: roost config check"
 }
 
 // Run asks the server.

@@ -49,7 +49,7 @@ type bulkFlags struct {
 // Help is shown by kong.
 func (c *userDelCmd) Help() string {
 	return "Instead of one address, --file or --unused and --never-used select many accounts; with --unused, --never-used or --domain, those in --file are deleted only if they are selected by these, too. " +
-		"The command asks before it begins, at a limited rate, and shows its progress. If it is interrupted, run it again. An account that is used in the meantime is kept."
+		"The command asks before it begins, at a limited rate, and shows its progress. If it is interrupted, run it again. With --unused or --never-used, an account that is used in the meantime is kept; with --file alone, all accounts in the file are deleted, used or not."
 }
 
 // Validate is called by kong.
