@@ -214,6 +214,12 @@ func TestLimits(t *testing.T) {
 	if got := verdict(long, "<s xmlns:p='"+strings.Repeat("u", 3000)+"'>"); got != "policy-violation" {
 		t.Errorf("a header with 3,000 bytes of context: %q", got)
 	}
+	for uri, want := range map[string]string{strings.Repeat("u", 2000): "", strings.Repeat("&amp;", 400): "", strings.Repeat("&amp;", 420): "policy-violation",
+		strings.Repeat("\"", 330): "", strings.Repeat("\"", 350): "policy-violation"} {
+		if got := verdict(long, "<s xmlns:p='"+uri+"'>"); got != want {
+			t.Errorf("a context with the URI %.6s… of %d bytes: %q, want %q", uri, len(uri), got, want)
+		}
+	}
 	if got := verdict(long, "<s a='"+strings.Repeat("u", 3000)+"'>"); got != "" {
 		t.Errorf("a header with 3,000 bytes outside the context: %q", got)
 	}

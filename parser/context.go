@@ -24,7 +24,7 @@ type prefix struct {
 }
 
 const (
-	maxContext   = 2 << 10 // limit in bytes of the names and namespaces of a header
+	maxContext   = 2 << 10 // limit in bytes of the names and namespaces of a header, escaped: see exceedsContext
 	maxInterned  = 256     // limit of shared contexts
 	internedSize = 512     // limit in bytes of a context that is shared
 	maxLang      = 64      // limit in bytes of a language tag (BCP 47 requires 35)
@@ -40,7 +40,7 @@ var contexts struct {
 // newContext returns the context of the header in d.
 func newContext(d *Tape) (*context, *Error) {
 	key := d.contextKey()
-	if len(key) > maxContext {
+	if exceedsContext(key) {
 		return nil, ErrHeaderContext
 	}
 	if len(key) > internedSize {
@@ -57,6 +57,14 @@ func newContext(d *Tape) (*context, *Error) {
 	c := makeContext(d)
 	contexts.m[string(key)] = c
 	return c, nil
+}
+
+// exceedsContext reports whether what a header declares exceeds maxContext. What counts is the size that it
+// has in a stanza that is passed on, as a part of which each declaration may be written: in a few
+// bytes, a client could otherwise send thousands.
+func exceedsContext(key []byte) bool {
+	const longest = len("&apos;") // of a byte
+	return len(key)*longest > maxContext && len(AppendEscaped(nil, key)) > maxContext
 }
 
 // contextKey returns a key with everything that the context consists of. Names and
