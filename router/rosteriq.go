@@ -42,7 +42,7 @@ func rosterExtension(r *Router) Extension {
 		},
 		Available: func(t *session.Turn, s *session.Session, a Availability) session.Work {
 			switch {
-			case !a.Initial || len(a.Roster.Requests) == 0:
+			case !a.Initial || len(a.Roster.Requests) == 0 || sendRequestsLater(s):
 				return session.Done
 			case !t.MayBlock():
 				return session.Read

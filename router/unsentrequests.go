@@ -26,6 +26,16 @@ func (r *Router) continueRequests(t *session.Turn, s *session.Session) {
 	r.sessions.Offload(t, s, session.Read, func(t *session.Turn) { r.sendRequests(t, s, from) })
 }
 
+// sendRequestsLater reports whether the client has to wait for requests already. Then it gets all of
+// them when it has read and acknowledged enough, however often it becomes available until then.
+func sendRequestsLater(s *session.Session) bool {
+	p := unsentRequests.Get(s)
+	if p != nil {
+		p.from = nil
+	}
+	return p != nil
+}
+
 // saveRequests appends something if the client is still to be sent requests.
 func saveRequests(dst []byte, s *session.Session) []byte {
 	if unsentRequests.Get(s) != nil {
@@ -74,6 +84,9 @@ func (r *Router) sendRequests(t *session.Turn, s *session.Session, only []string
 			return
 		}
 		if r.mustWait(s, len(requests[i].Stanza)) {
+			if sendRequestsLater(s) {
+				return
+			}
 			left := unsentRequests.Make(s)
 			for _, q := range requests[i:] {
 				left.from = append(left.from, q.From.String())
