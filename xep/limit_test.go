@@ -1,6 +1,7 @@
 package xep
 
 import (
+	"fmt"
 	"net/netip"
 	"testing"
 	"time"
@@ -31,6 +32,19 @@ func TestLimiter(t *testing.T) {
 	f("2001:db8::1", 6, 6)
 	f("2001:db8::ffff:1", 1, 0)
 	f("2001:db8:0:1::1", 1, 1)
+
+	// One site has many of them. What is refused to one of them does not count.
+	f("2001:db8:7:1::1", 1000, 6)
+	site := 6
+	for i := range 1000 {
+		if l.allow(netip.MustParseAddr(fmt.Sprintf("2001:db8:7:%x::1", 2+i)), now) {
+			site++
+		}
+	}
+	if site != 6*siteNetworks {
+		t.Errorf("%d allowed for a site, want %d", site, 6*siteNetworks)
+	}
+	f("2001:db8:8:1::1", 1, 1)
 
 	f("127.0.0.1", 1000, 1000)
 	f("::1", 1000, 1000)

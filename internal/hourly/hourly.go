@@ -42,26 +42,40 @@ func (l *Limit[K]) Set(n int) {
 func (l *Limit[K]) Allow(of K, now time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.every == 0 {
-		return true
-	}
-	l.sweep(now)
-	key := of
-	if _, known := l.busy[of]; !known && len(l.busy) >= l.parties {
-		key = l.others
-	}
-	until := l.busy[key]
-	if until.Before(now) {
-		until = now
-	}
-	if until = until.Add(l.every); until.Sub(now) > time.Hour {
-		return false
+	key, until, ok := l.after(of, now)
+	if !ok || l.every == 0 {
+		return ok
 	}
 	if l.busy == nil {
 		l.busy = make(map[K]time.Time)
 	}
 	l.busy[key] = until
 	return true
+}
+
+// Refuses reports whether Allow would return false. It counts nothing.
+func (l *Limit[K]) Refuses(of K, now time.Time) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	_, _, ok := l.after(of, now)
+	return !ok
+}
+
+// after returns the party's entry after one more event, and whether that is allowed. The caller holds
+// mu.
+func (l *Limit[K]) after(of K, now time.Time) (key K, until time.Time, ok bool) {
+	if l.every == 0 {
+		return of, now, true
+	}
+	l.sweep(now)
+	if _, known := l.busy[of]; !known && len(l.busy) >= l.parties {
+		of = l.others
+	}
+	if until = l.busy[of]; until.Before(now) {
+		until = now
+	}
+	until = until.Add(l.every)
+	return of, until, until.Sub(now) <= time.Hour
 }
 
 // sweep forgets parties whose events have expired, at most once in sweepEvery.

@@ -46,6 +46,29 @@ func TestLimit(t *testing.T) {
 	f("a", 5*time.Hour+10*time.Minute, 10, 2)
 }
 
+// TestRefuses: Refuses says what Allow would return, and counts nothing.
+func TestRefuses(t *testing.T) {
+	now := time.Unix(1e9, 0)
+	l := New("")
+	if l.Refuses("a", now) {
+		t.Error("refused without a limit")
+	}
+	l.Set(6)
+	for i := range 20 {
+		at := now.Add(time.Duration(i) * 3 * time.Minute)
+		for range 10 {
+			l.Refuses("a", at)
+		}
+		refused := l.Refuses("a", at)
+		if allowed := l.Allow("a", at); allowed == refused {
+			t.Errorf("event %d: refused %t, allowed %t", i, refused, allowed)
+		}
+	}
+	if len(l.busy) != 1 {
+		t.Errorf("%d parties are tracked, want 1", len(l.busy))
+	}
+}
+
 // TestForgotten: a party of which nothing counts any more takes no memory.
 func TestForgotten(t *testing.T) {
 	now := time.Unix(1e9, 0)

@@ -43,6 +43,13 @@ func Distinct(peer netip.Addr) Network {
 	return Network(binary.BigEndian.Uint64(b[:]))
 }
 
+// Site returns the /48 prefix of an IPv6 network, which is what a customer may have with all of its
+// networks, such as one who rents a server. Others share one: a mobile network gives each phone a
+// /64. ok is false for IPv4 and loopback.
+func (n Network) Site() (site Network, ok bool) {
+	return n &^ 0xffff, n != Loopback && n>>32 != ipv4>>32
+}
+
 // String returns the address for IPv4, the prefix for IPv6, and "loopback" for Loopback.
 func (n Network) String() string {
 	switch {

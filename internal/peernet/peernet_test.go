@@ -43,3 +43,24 @@ func TestOf(t *testing.T) {
 		t.Error("an unknown address has a network of its own")
 	}
 }
+
+// TestSite: the networks of a /48 are one site, and IPv4 addresses have none.
+func TestSite(t *testing.T) {
+	f := func(address, want string) {
+		t.Helper()
+		site, ok := Of(netip.MustParseAddr(address)).Site()
+		got := ""
+		if ok {
+			got = site.String()
+		}
+		if got != want {
+			t.Errorf("%s: %q, want %q", address, got, want)
+		}
+	}
+	f("2001:db8:1:2:3::4", "2001:db8:1::/64")
+	f("2001:db8:1:ffff::", "2001:db8:1::/64")
+	f("2001:db8:2:1::", "2001:db8:2::/64")
+	f("192.0.2.7", "")
+	f("::ffff:192.0.2.7", "")
+	f("::1", "")
+}
