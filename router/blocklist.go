@@ -162,33 +162,16 @@ func learnBlocklist(s *session.Session, l *Blocklist) (learned bool) {
 	return true
 }
 
-// accountBars reports whether an account has blocked an address, if it is known without the
-// store because the account has a connected resource.
-func (r *Router) accountBars(account string, other jid.JID) (barred, known bool) {
-	for s := range r.Recipients(account, Connected) {
-		return bars(s, other), true
-	}
-	return false, false
-}
-
-// bars is accountBars for an account that may have no connected resource. Only workers may
-// call it. If the list cannot be read, it returns false and logs why.
-func (r *Router) bars(account, other jid.JID) bool {
-	if barred, known := r.accountBars(account.BareString(), other); known {
-		return barred
-	}
-	if account.BareString() == other.BareString() {
-		return false
-	}
-	if ro, ok := r.cached(account.BareString()); ok {
-		return ro.blocked.Blocks(other)
-	}
+// bars reports whether an account has blocked an address, which is not its own. Only workers may
+// call it. It reads the store, also if the list is in memory: how long it takes must not tell
+// whether the account is online, or was lately. If the list cannot be read, it returns false
+// and the error.
+func (r *Router) bars(account, other jid.JID) (bool, error) {
 	all, err := r.config().Store.BlobKeys(r.ctx, account.Bare(), nsBlocking)
 	if err != nil {
-		r.LogError("blocklist could not be read", account.BareString(), err)
-		return false
+		return false, err
 	}
-	return newBlocklist(all).Blocks(other)
+	return newBlocklist(all).Blocks(other), nil
 }
 
 // errBlocked is the error for a stanza to an address that the sender's own account has

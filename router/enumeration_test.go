@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"roost/internal/xmpptest"
+	"roost/jid"
 	"roost/router"
 )
 
@@ -98,10 +99,16 @@ func TestBlockedSeesOffline(t *testing.T) {
 }
 
 // TestSameStoreCalls: a message makes the same single call of the store whether the account
-// is offline, has no space left, or does not exist.
+// is offline, has no space left, or does not exist, and whether its roster is in memory or not.
+// TestSameWorkForStrangers is about probes and requests.
 func TestSameStoreCalls(t *testing.T) {
+	for _, rosterCache := range []int{1, 0} {
+		testSameStoreCalls(t, xmpptest.Config{Router: router.Config{MaxOffline: 2, RosterCache: rosterCache}})
+	}
+}
+
+func testSameStoreCalls(t *testing.T, cfg xmpptest.Config) {
 	var calls atomic.Pointer[[]string]
-	cfg := xmpptest.Config{Router: router.Config{MaxOffline: 2, RosterCache: 1}}
 	s, st := slowServer(t, cfg)
 	st.SetFault(func(method string) error {
 		if p := calls.Load(); p != nil {
@@ -112,6 +119,9 @@ func TestSameStoreCalls(t *testing.T) {
 	romeo := comeOnline(t, s, "romeo")
 	f := func(desc, to string) {
 		t.Helper()
+		if _, err := s.Router.Roster(jid.MustParse(to + "@localhost")); err != nil { // to have it in memory
+			t.Fatal(err)
+		}
 		var list []string
 		calls.Store(&list)
 		romeo.write("<message type='chat' to='" + to + "@localhost'><body>b</body></message>")

@@ -51,24 +51,29 @@ func (r *Router) iq(t *session.Turn, from Sender, st *stanza.Stanza) session.Wor
 
 // barsRequest reports whether a request is for an account that has blocked its sender: "For
 // IQ stanzas of type "get" or "set", the server MUST return an error, which SHOULD be
-// <service-unavailable/>" (https://xmpp.org/extensions/xep-0191.html#block). The error must
-// not depend on whether the account is online. If it is not, a worker may have to find out,
-// for handlers that need none, too.
+// <service-unavailable/>" (https://xmpp.org/extensions/xep-0191.html#block). A worker finds
+// out, for handlers that need none, too: neither the error nor the work may depend on whether
+// the account is online, or exists.
 func (r *Router) barsRequest(t *session.Turn, from Sender, st *stanza.Stanza, h *IQ) (barred bool, need session.Work) {
 	account, ok := target(from, st)
 	if !ok || account.String() == bareOf(from) {
 		return false, session.Done
 	}
-	if t.MayBlock() {
-		return r.bars(account, from.JID()), session.Done
+	if !t.MayBlock() {
+		if h.Step != nil {
+			return false, session.Done // its first step is here, and it is asked again on the worker that this needs
+		}
+		return false, session.Read
 	}
-	if barred, known := r.accountBars(account.String(), from.JID()); known {
+	barred, err := r.bars(account, from.JID())
+	if err == nil {
 		return barred, session.Done
 	}
-	if h.Step != nil {
-		return false, session.Done // its first step is here, and it is asked again on the worker that this needs
+	r.LogError("blocklist could not be read", account.String(), err)
+	for s := range r.Recipients(account.String(), Connected) {
+		return bars(s, from.JID()), session.Done
 	}
-	return false, session.Read
+	return false, session.Done
 }
 
 // answer calls the handler of a request on a turn that allows its work.

@@ -15,15 +15,14 @@ func (r *Router) probe(t *session.Turn, from Sender, st *stanza.Stanza) session.
 		return session.Done
 	}
 	contact := st.To.BareString()
-	ro, need, err := r.tryRoster(t, st.To.Bare())
+	ro, barred, need, err := r.forProbe(t, from, st.To.Bare())
 	switch {
 	case need != session.Done:
 		return need
 	case err != nil:
-		r.fault(t, from, st, "roster could not be read", err)
+		r.fault(t, from, st, "probe could not be answered", err)
 		return session.Done
-	}
-	if contact != bareOf(from) && ro.blocked.Blocks(from.JID()) {
+	case barred:
 		// "For presence stanzas (including notifications, subscriptions, and probes), the
 		// server MUST NOT respond and MUST NOT return an error"
 		// (https://xmpp.org/extensions/xep-0191.html#block).
@@ -73,8 +72,12 @@ func (r *Router) answerAvailable(t *session.Turn, from Sender, contact jid.JID, 
 // subscribedNow reports whether an account may see a contact's presence. ro is the
 // contact's roster as it was read; if there is a newer one in memory, that one counts. So
 // while the caller holds the contact's presence lock, it reveals no resource to an
-// account that was already notified of the end of the subscription.
+// account that was already notified of the end of the subscription. If ro is nil, the account
+// is a stranger, whatever is in memory.
 func (r *Router) subscribedNow(ro *Roster, contact, account string) bool {
+	if ro == nil {
+		return false
+	}
 	if newer, ok := r.cached(contact); ok {
 		ro = newer
 	}

@@ -127,8 +127,11 @@ func (r *Roster) Pending(contact string) bool {
 	return ok
 }
 
-// Subscribed reports whether the contact gets the owner's presence.
+// Subscribed reports whether the contact gets the owner's presence: nobody does if r is nil.
 func (r *Roster) Subscribed(contact string) bool {
+	if r == nil {
+		return false
+	}
 	it, ok := r.Item(contact)
 	return ok && it.Subscription.HasFrom()
 }

@@ -17,6 +17,19 @@ import (
 // the work that it still has to wait for.
 func route(t *testing.T, s *xmpptest.Server, on session.Work, from router.Sender, text string) session.Work {
 	t.Helper()
+	st := parse(t, text)
+	done := make(chan session.Work)
+	s.Sessions.Go(on, func(t *session.Turn) {
+		_, need := s.Router.Route(t, from, st, 0)
+		t.Flush()
+		done <- need
+	})
+	return <-done
+}
+
+// parse returns a stanza as a client would have sent it.
+func parse(t *testing.T, text string) *stanza.Stanza {
+	t.Helper()
 	var p parser.Parser
 	scratch := parser.NewScratch(parser.Limits{})
 	if _, _, err := p.Next(scratch, []byte(plainHeader)); err != nil {
@@ -25,17 +38,11 @@ func route(t *testing.T, s *xmpptest.Server, on session.Work, from router.Sender
 	if ev, _, err := p.Next(scratch, []byte(text)); err != nil || ev != parser.Stanza {
 		t.Fatalf("%s: %v, %v", text, ev, err)
 	}
-	var st stanza.Stanza
-	if err := stanza.Read(scratch.Tape(), &st); err != nil {
+	st := new(stanza.Stanza)
+	if err := stanza.Read(scratch.Tape(), st); err != nil {
 		t.Fatalf("%s: %v", text, err)
 	}
-	done := make(chan session.Work)
-	s.Sessions.Go(on, func(t *session.Turn) {
-		_, need := s.Router.Route(t, from, &st, 0)
-		t.Flush()
-		done <- need
-	})
-	return <-done
+	return st
 }
 
 // node is a sender like a user of another server: an address, and a place for replies.

@@ -105,13 +105,13 @@ func guardLastActivity(r *router.Router, t *session.Turn, from router.Sender, st
 	if !t.MayBlock() {
 		return router.NeedsWorker
 	}
-	ro, err := r.Roster(st.To.Bare())
+	ok, err := r.Sees(t, from, st.To.Bare())
 	switch {
 	case err != nil:
 		r.LogError("roster could not be read", from.JID().String(), err)
 		r.Reply(t, from, st, stanza.InternalServerError)
 		return router.Handled
-	case !ro.Subscribed(from.JID().BareString()):
+	case !ok:
 		r.Reply(t, from, st, stanza.Forbidden)
 		return router.Handled
 	}

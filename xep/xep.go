@@ -169,13 +169,7 @@ func (x *Set) All() []router.Extension {
 }
 
 // subscribed reports whether the requesting entity may see the presence of the account that
-// the request is about. It is false for an account that does not exist, so a handler that
-// treats all entities without a subscription alike does not reveal which accounts exist. It
-// may wait for the store.
+// the request is about: see router.Router.Sees. It may wait for the store.
 func subscribed(rq *router.Request) (bool, error) {
-	ro, err := rq.Router.Roster(rq.Account())
-	if err != nil {
-		return false, err
-	}
-	return ro.Subscribed(rq.From.JID().BareString()), nil
+	return rq.Router.Sees(rq.Turn, rq.From, rq.Account())
 }
