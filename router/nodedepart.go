@@ -79,7 +79,7 @@ func (l *nodeLane) taken(f *fields) {
 	rest := func(data []byte, last bool) {
 		item := appendNumber(appendKind(nil, itemRest), number)
 		item = appendFlag(item, last)
-		item = appendFlag(item, offlinePending.Has(d.Session()))
+		item = appendFlag(item, mayReadStored(d.Session()))
 		if item = append(item, data...); !r.nodes.Send(d.to, account, item) {
 			l.undeliveredRest(data)
 		}
@@ -111,7 +111,15 @@ func (r *Router) deleteAcked(owner jid.JID) {
 func (r *Router) undoDeparture(full string, number uint64) {
 	if d := r.moves.settle(full, number); d != nil {
 		r.moves.count.Add(-1)
-		d.Undo()
+		d.Undo(func(*session.Turn) { r.stays(d.Session()) })
+	}
+}
+
+// stays is called when a session that another node has not taken waits for its client here
+// again. It was left out by deliverOffline while it was moving.
+func (r *Router) stays(s *session.Session) {
+	if mayReadStored(s) {
+		_ = r.restoreOffline(s, nil)
 	}
 }
 

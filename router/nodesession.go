@@ -242,7 +242,7 @@ func (l *nodeLane) rest(account string, f *fields) {
 	}
 	if last {
 		if s := x.Session(); pending && s != nil {
-			offlinePending.Set(s) // messages were stored after its data was made
+			offlinePending.Set(s) // messages may have been stored after its data was made
 		}
 		l.r.moves.end(x)
 		l.r.attach(x)

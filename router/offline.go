@@ -17,6 +17,15 @@ import (
 // resource has been sent. It is set and cleared under the account's roster lock.
 var offlinePending = session.NewFlag("offline messages are stored")
 
+// offlineUnread is set for a resource that could not read the stored messages, until it tries
+// again.
+var offlineUnread = session.NewFlag("offline messages could not be read")
+
+// mayReadStored reports whether a resource is still to read stored messages, if there are any.
+func mayReadStored(s *session.Session) bool {
+	return offlinePending.Has(s) || offlineUnread.Has(s) || offlinePending.Has(s) // one may just be taking the place of the other
+}
+
 // offlineReader is the position at which a resource continues to read the stored messages when
 // its client is ready for more: when the socket has accepted what was sent, or when the client
 // has acknowledged it. The account's roster lock guards its fields.
@@ -42,7 +51,7 @@ func offlineExtension(r *Router) Extension {
 		Available: r.offlineAvailable,
 		Left:      r.leaveUnwritten,
 		Removed:   r.undeleted.forget,
-		State:     State{Save: FlagState(offlinePending).Save, Restore: r.restoreOffline},
+		State:     State{Save: saveOffline, Restore: r.restoreOffline},
 	}
 }
 
@@ -70,10 +79,19 @@ func (r *Router) offlineAvailable(t *session.Turn, s *session.Session, a Availab
 	return session.Done
 }
 
+// saveOffline appends something if the client may still have to be sent stored messages.
+func saveOffline(dst []byte, s *session.Session) []byte {
+	if mayReadStored(s) {
+		dst = append(dst, 1)
+	}
+	return dst
+}
+
 // restoreOffline is for a session that still had to send its client stored messages: it reads
 // them when the client is back. Until then, later messages are stored.
 func (r *Router) restoreOffline(s *session.Session, _ []byte) error {
 	offlinePending.Set(s)
+	offlineUnread.Clear(s)
 	s.OnDrain(func(t *session.Turn) {
 		r.sessions.Offload(t, s, session.Write, func(t *session.Turn) { r.deliverOffline(t, s, 0) })
 	})
@@ -128,6 +146,7 @@ func (r *Router) offlineUnreadable(s *session.Session, err error) {
 	if !offlinePending.Has(s) {
 		return // a retry is scheduled
 	}
+	offlineUnread.Set(s)
 	offlinePending.Clear(s)
 	r.unreadable.add(s, math.MaxInt) // a session is there once
 }
@@ -150,6 +169,7 @@ func (r *Router) readStored(t *session.Turn, s *session.Session) {
 	r.sessions.Offload(t, s, session.Write, func(t *session.Turn) {
 		unlock := r.lockRosters(s.JID().Bare())
 		offlinePending.Set(s)
+		offlineUnread.Clear(s)
 		unlock()
 		r.deliverOffline(t, s, 0)
 	})

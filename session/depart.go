@@ -78,6 +78,10 @@ func (s *Session) freeze(t *Turn, ready func(t *Turn, d *Departure, data []byte)
 	ready(t, &Departure{s: s, sent: uint32(len(data.Stanzas))}, b)
 }
 
+// Moving reports whether the session has been sent to another node, which has it or is about to
+// take it. Such a session is Ending, too. Any goroutine may call it.
+func (s *Session) Moving() bool { return s.has(flagMoving) }
+
 // Session is the session that is moving.
 func (d *Departure) Session() *Session { return d.s }
 
@@ -145,10 +149,10 @@ func (d *Departure) sendMore(send func(data []byte)) bool {
 	return true
 }
 
-// Undo makes the session wait for its client again, because the other node has not taken it.
-// If another session has taken its address in the meantime, or is about to, it ends. Any
-// goroutine may call it.
-func (d *Departure) Undo() {
+// Undo makes the session wait for its client again, because the other node has not taken it,
+// and then calls stays on the session's loop. If another session has taken its address in the
+// meantime, or is about to, the session ends instead. Any goroutine may call it.
+func (d *Departure) Undo(stays func(t *Turn)) {
 	s := d.s
 	s.endOnLoop(func(t *Turn) {
 		if s.has(flagLeft|flagSlow) || s.Replaced() || s.mgr.endsAll() {
@@ -160,6 +164,7 @@ func (d *Departure) Undo() {
 		s.await(x)
 		x.mu.Unlock()
 		s.unset(flagClosing | flagMoving)
+		stays(t)
 	})
 }
 

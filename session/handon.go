@@ -11,11 +11,17 @@ import "time"
 // still take stanzas (see Send), which are then handed on to others, so it must not be chosen
 // as one that stanzas are handed on to. A detached session is not ending. Any goroutine may
 // call it.
-func (s *Session) Ending() bool { return s.has(flagClosing | flagGone | flagSlow | flagLeft) }
+func (s *Session) Ending() bool { return s.has(endingFlags) }
+
+const endingFlags = flagClosing | flagGone | flagSlow | flagLeft
 
 // HandsOn reports whether the session is ending and hands on the stanzas that it still takes.
-// Any goroutine may call it.
-func (s *Session) HandsOn() bool { return s.has(flagManaged) && s.Ending() }
+// One that is moving to another node does not: they are sent to its client there. Any goroutine
+// may call it.
+func (s *Session) HandsOn() bool {
+	state := s.state.Load()
+	return state&flagManaged != 0 && state&endingFlags != 0 && state&flagMoving == 0
+}
 
 // handOn makes a worker hand on the stanzas that the client has not acknowledged, and then
 // call after. It returns false if there are none; from then on the session takes no more.
