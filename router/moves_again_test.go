@@ -74,6 +74,117 @@ func (m *movesAgain) resume(s *xmpptest.Server, f func(do takeFunc) (router.Regi
 	m.phone.write("<resume xmlns='urn:xmpp:sm:3' h='1' previd='" + m.id + "'/>")
 }
 
+// check checks that the phone's session is on a node, and on no other one, and that nobody has
+// seen it leave.
+func (m *movesAgain) check(on, other *xmpptest.Server) {
+	m.t.Helper()
+	xmpptest.Eventually(m.t, "the session is on one node", func() bool { return other.Sessions.Find("juliet@localhost", "r") == nil })
+	m.romeo.sendNumbered(0, 1, "b")
+	m.phone.await("id='m.0'")
+	m.cluster.Wait()
+	m.phone.sync()
+	m.desk.sync()
+	if got := m.phone.received(); !slices.Equal(got, []int{0}) || strings.Contains(m.phone.got, "<conflict") {
+		m.t.Errorf("the client received %s", m.phone.got)
+	}
+	if strings.Contains(m.desk.got, "type='unavailable'") {
+		m.t.Errorf("another client received %s", m.desk.got)
+	}
+	xmpptest.Eventually(m.t, "the directory has the session", func() bool {
+		return slices.Contains(m.cluster.Places("juliet@localhost"), router.Place{Resource: "r", Node: on.Node().Self(), Available: true, Priority: 1})
+	})
+}
+
+// TestRegisteredWhereItWas: the node that a session leaves registers its resources again after
+// the other one has taken it.
+// Bug: it was taken for another one, so it ended on both nodes.
+func TestRegisteredWhereItWas(t *testing.T) {
+	m := newMovesAgain(t)
+	m.resume(m.b, func(do takeFunc) (router.Registered, error) {
+		got, err := do()
+		m.a.Node().Repeat(router.LostEntries)
+		return got, err
+	})
+	m.phone.await("<resumed ")
+	m.check(m.b, m.a)
+}
+
+// TestRegisteredWhereItArrives: the node to which a session moves registers its resources again
+// before it has taken the session over.
+// Bug: the session ended there, and its entry stayed.
+func TestRegisteredWhereItArrives(t *testing.T) {
+	m := newMovesAgain(t)
+	m.resume(m.b, func(do takeFunc) (router.Registered, error) {
+		m.b.Node().Repeat(router.LostEntries)
+		return do()
+	})
+	m.phone.await("<resumed ")
+	m.check(m.b, m.a)
+}
+
+// TestRegisteredLater: the node to which a session moves can register it only later, before the
+// other one knows that the session has arrived.
+// Bug: the session ended on both nodes, and nobody was told.
+func TestRegisteredLater(t *testing.T) { synctest.Test(t, testRegisteredLater) }
+
+func testRegisteredLater(t *testing.T) {
+	m := newMovesAgain(t)
+	var release func()
+	m.resume(m.b, func(takeFunc) (router.Registered, error) {
+		release = m.b.Node().HoldSent()
+		return router.Registered{}, router.ErrNoDirectory
+	})
+	m.phone.await("<resumed ")
+	m.b.Node().Repeat(router.LostEntries)
+	release()
+	m.check(m.b, m.a)
+}
+
+// TestRegisteredAfterLeft: the same, after the other node has removed the entry.
+func TestRegisteredAfterLeft(t *testing.T) {
+	m := newMovesAgain(t)
+	m.resume(m.b, func(takeFunc) (router.Registered, error) { return router.Registered{}, router.ErrNoDirectory })
+	m.phone.await("<resumed ")
+	m.b.Node().Repeat(router.LostEntries)
+	m.check(m.b, m.a)
+}
+
+// TestRegisteredWhereItStays: the directory has lost the entry of a session while it was moving,
+// and the session stays where it was.
+func TestRegisteredWhereItStays(t *testing.T) {
+	m := newMovesAgain(t)
+	m.resume(m.b, func(takeFunc) (router.Registered, error) {
+		m.a.Node().Unregister("juliet@localhost", "r")
+		m.a.Node().Repeat(router.LostEntries)
+		return router.Registered{Taken: true}, nil
+	})
+	m.phone.await("<item-not-found")
+	xmpptest.Eventually(t, "the session is registered", func() bool { return len(m.cluster.Places("juliet@localhost")) == 2 })
+	m.phone = resumeAt(t, m.a, "juliet", m.id, "1")
+	m.check(m.a, m.b)
+}
+
+// TestTakenLostSilently: the node that a session has left was treated as dead meanwhile, and does not
+// learn that the session has arrived. When it gives its copy up, the session stays available.
+func TestTakenLostSilently(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMovesAgain(t)
+		m.resume(m.b, func(do takeFunc) (router.Registered, error) {
+			got, err := do()
+			m.a.Node().Cut()
+			m.a.Node().Heal()
+			return got, err
+		})
+		m.phone.await("<resumed ")
+		m.desk.sync()
+		if m.a.Sessions.Find("juliet@localhost", "r") == nil {
+			t.Error("the session is given up although the other node may refuse it")
+		}
+		time.Sleep(30 * time.Second) // less than AckTimeout
+		m.check(m.b, m.a)
+	})
+}
+
 // TestStoredBeforeItStays: a node has stored a message for a session that was moving, and that
 // stays where it was. The client gets the message.
 // Bug: it did not, until another one was stored.

@@ -116,16 +116,33 @@ func (r *Router) undoDeparture(full string, number uint64) {
 }
 
 // stays is called when a session that another node has not taken waits for its client here
-// again. It was left out by deliverOffline while it was moving.
+// again. It was left out by registerAgain and deliverOffline while it was moving.
 func (r *Router) stays(s *session.Session) {
 	if mayReadStored(s) {
 		_ = r.restoreOffline(s, nil)
 	}
+	r.sessions.Go(session.Write, func(t *session.Turn) { r.registerAgain(r.ctx, t, s) })
+}
+
+// endDeparture ends a session of which it is not known whether another node has taken it. If it
+// has, the session stays available there.
+func (r *Router) endDeparture(d *departing) {
+	r.moves.count.Add(-1)
+	if r.ctx.Err() != nil {
+		d.End()
+		return
+	}
+	r.sessions.Go(session.Write, func(*session.Turn) {
+		defer d.End()
+		if r.succeeded(d.Session()) {
+			r.endSilently(d.Session())
+		}
+	})
 }
 
 // checkDeparture ends a session that another node was sent if that node has died since, or if
-// this one was treated as dead: then the reply is lost. It waits once more after that, until
-// this node has entered its resources again, or has noticed that the other node has them.
+// this one was treated as dead: then the reply is lost. It waits once more after that: the other
+// node may have to register the session again, too.
 func (r *Router) checkDeparture(full string, number uint64) {
 	d := r.moves.departure(full)
 	switch {
@@ -134,8 +151,7 @@ func (r *Router) checkDeparture(full string, number uint64) {
 		d.lapsed = d.self != r.nodes.Self()
 		d.timer.Reset(departCheck)
 	case r.moves.settle(full, number) != nil:
-		r.moves.count.Add(-1)
-		d.End()
+		r.endDeparture(d)
 	}
 }
 
@@ -242,8 +258,7 @@ func (l *nodeLane) undeliveredMove(to NodeID, account string, kind itemKind, f *
 			r.undoDeparture(full, number)
 		default:
 			if d := r.moves.settle(full, number); d != nil {
-				r.moves.count.Add(-1)
-				d.End()
+				r.endDeparture(d)
 			}
 		}
 	case itemTaken:

@@ -103,29 +103,42 @@ func (r *Router) registerAll(ctx context.Context) (missing int) {
 
 // registerAgain registers a resource, and reports whether it was missing in the directory.
 // If another node has the same resource, that was bound while the two could not find each
-// other. That one stays: it is registered, so usually it is the newer.
+// other. That one stays: it is registered, so usually it is the newer. It is the same session if
+// that is moving: a session that another node was sent is not registered here (see stays), and
+// one that has come here takes the entry of the node where it was.
 func (r *Router) registerAgain(ctx context.Context, t *session.Turn, s *session.Session) (missing bool) {
-	got, err := r.nodes.Register(ctx, s.BareJID(), s.Resource(), Registration{})
+	if s.Moving() {
+		return false
+	}
+	reg, o := Registration{}, origins.Get(s)
+	if o != nil {
+		reg.From = o.node
+	}
+	got, err := r.nodes.Register(ctx, s.BareJID(), s.Resource(), reg)
 	switch {
 	case errors.Is(err, context.Canceled):
 		return false
 	case err != nil: // it is repeated when the directory is back
 		r.nodesFailed("a resource could not be registered with the cluster", err)
 		return false
+	case got.Taken && (s.Moving() || o != nil && !o.left.Load()):
+		return false // the move began meanwhile, or takeSession will find the same
 	case got.Taken:
 		r.giveWay(t, s)
 		return false
+	case o != nil:
+		r.hasMoved(t, s, &got)
 	}
 	if len(got.Places) > 0 {
 		Observe(s)
 	}
-	r.sessions.IfUnlinked(s, func() { r.nodes.Unregister(s.BareJID(), s.Resource()) })
+	r.unregisterGone(s)
 	if got.Known {
 		return false
 	}
 	mu := r.lockPresence(s.BareJID())
-	if s.Available() {
-		r.updateElsewhere(s, true, int8(s.Priority()))
+	if available := s.Available(); available || o != nil { // the entry was that of another node
+		r.updateElsewhere(s, available, int8(s.Priority()))
 	}
 	mu.Unlock()
 	if NonNegative(s) {
@@ -138,23 +151,34 @@ func (r *Router) registerAgain(ctx context.Context, t *session.Turn, s *session.
 // available already, because its client has not waited for the end of this one, unavailable presence
 // of this one would be taken for that one's.
 func (r *Router) giveWay(t *session.Turn, s *session.Session) {
+	r.displace(t, s, !r.succeeded(s))
+}
+
+// succeeded reports whether a session on another node has the address of s, and is
+// available.
+func (r *Router) succeeded(s *session.Session) bool {
 	places, err := r.nodes.Current(r.ctx, s.BareJID())
 	if err != nil {
 		r.nodesFailed("resources on other nodes could not be looked up", err)
 	}
 	p, ok := findPlace(places, s.Resource())
-	r.displace(t, s, !ok || !p.Available)
+	return ok && p.Available
 }
 
 // displace ends a session whose address another one has. If announced is false, contacts are not told
 // that it is unavailable.
 func (r *Router) displace(t *session.Turn, s *session.Session, announced bool) {
 	if !announced {
-		mu := r.lockPresence(s.BareJID())
-		s.SetPresence(nil, 0)
-		mu.Unlock()
+		r.endSilently(s)
 	}
 	r.sessions.Displace(t, s)
+}
+
+// endSilently has contacts not be told when a session ends.
+func (r *Router) endSilently(s *session.Session) {
+	mu := r.lockPresence(s.BareJID())
+	defer mu.Unlock()
+	s.SetPresence(nil, 0)
 }
 
 // compareLater has the blocklist of a session's account compared with the store when that can be

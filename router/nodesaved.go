@@ -109,6 +109,7 @@ func (r *Router) takeSaved(t *session.Turn, x *fetching, s *session.Session) boo
 		x.Cancel()
 		return false
 	}
+	r.unregisterGone(s)
 	if _, err := r.CurrentAccount(s); errors.Is(err, stanza.NotAuthorized) {
 		s.Close(session.ErrNotAuthorized) // since it was saved
 		return true

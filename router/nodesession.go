@@ -3,6 +3,7 @@ package router
 import (
 	"errors"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"roost/jid"
@@ -151,7 +152,11 @@ func (r *Router) takeSession(t *session.Turn, x *fetching, node NodeID, data []b
 	}
 	r.moves.count.Add(1)
 	defer r.moves.count.Add(-1)
-	s, err := x.Arrive(t, data)
+	var o *origin
+	s, err := x.Arrive(t, data, func(s *session.Session) {
+		o = origins.Make(s)
+		o.node = node
+	})
 	if err != nil {
 		r.notResumed("a session of another node was not resumed", x.Account(), err)
 		return false
@@ -161,16 +166,18 @@ func (r *Router) takeSession(t *session.Turn, x *fetching, node NodeID, data []b
 	got, err := r.nodes.Register(r.ctx, account, s.Resource(), Registration{From: node, MaxResources: anyResources})
 	switch {
 	case err != nil: // it is registered when the directory is back
+		o.left.Store(true)
 		r.nodesFailed("a resource could not be registered with the cluster", err)
 	case got.Taken || got.Full:
 		x.Cancel()
 		return false
-	case got.Replaced.Node == 0:
-		r.announceAgain(t, s)
+	default:
+		r.hasMoved(t, s, &got)
 	}
 	if len(got.Places) > 0 {
 		Observe(s)
 	}
+	r.unregisterGone(s)
 	// From now on, what is in memory has the new entry: see cachedPlaces.
 	if _, err := r.nodes.Current(r.ctx, account); err != nil {
 		r.nodesFailed("resources on other nodes could not be looked up", err)
@@ -182,6 +189,29 @@ func (r *Router) takeSession(t *session.Turn, x *fetching, node NodeID, data []b
 	r.learnKept(s)
 	x.timer.Reset(fetchLimit)
 	return true
+}
+
+// origin is the node that a session has come from, as long as the session's entry in the
+// directory may be one of that node.
+type origin struct {
+	node NodeID
+	left atomic.Bool // takeSession could not take the entry over: that is left to registerAgain
+}
+
+var origins = session.NewSlot[origin]()
+
+// hasMoved is called when the entry of a session that has come from another node is one of this
+// node.
+func (r *Router) hasMoved(t *session.Turn, s *session.Session, got *Registered) {
+	origins.Drop(s)
+	if got.Replaced.Node == 0 && !got.Known {
+		r.announceAgain(t, s)
+	}
+}
+
+// unregisterGone removes the entry of a session that has left while it was registered.
+func (r *Router) unregisterGone(s *session.Session) {
+	r.sessions.IfUnlinked(s, func() { r.nodes.Unregister(s.BareJID(), s.Resource()) })
 }
 
 // announceAgain sends the presence of a session that was not in the directory any more: its

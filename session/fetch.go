@@ -84,17 +84,18 @@ func (f *Fetch) NotFound(h uint32, known bool) {
 
 var errOtherData = errors.New("it is not the one that was requested")
 
-// Arrive puts the session in the tables, as a detached one. Only a worker may call it. After
-// an error nothing has changed, and the session must remain where it is.
-func (f *Fetch) Arrive(t *Turn, data []byte) (*Session, error) {
+// Arrive puts the session in the tables, as a detached one. Before that, when nobody else can
+// have found it, it calls prepare. Only a worker may call Arrive. After an error nothing has
+// changed, and the session must remain where it is.
+func (f *Fetch) Arrive(t *Turn, data []byte, prepare func(*Session)) (*Session, error) {
 	d, err := sessiondata.ParseSession(data)
 	if err != nil {
 		return nil, err
 	}
-	return f.arrive(t, &d, f.r.from.event.Load()) // what happened to the account before has allowed this login
+	return f.arrive(t, &d, f.r.from.event.Load(), prepare) // what happened to the account before has allowed this login
 }
 
-func (f *Fetch) arrive(t *Turn, d *sessiondata.Session, event uint32) (*Session, error) {
+func (f *Fetch) arrive(t *Turn, d *sessiondata.Session, event uint32, prepare func(*Session)) (*Session, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.over || f.arrived != nil || f.r.from.has(flagClosing|flagGone) {
@@ -114,6 +115,7 @@ func (f *Fetch) arrive(t *Turn, d *sessiondata.Session, event uint32) (*Session,
 	s.event.Store(event)
 	x := s.cold.Load()
 	x.mark(coldArriving) // nobody else knows it yet
+	prepare(s)
 	m.arriving.Store(s, nil)
 	if !m.relink(s) {
 		m.arriving.Delete(s)

@@ -49,7 +49,7 @@ func (f *Fetch) ArriveSaved(t *Turn, data []byte) (*Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	return f.arrive(t, &d, d.Event)
+	return f.arrive(t, &d, d.Event, func(*Session) {})
 }
 
 // parseSaved reads a session that can be resumed from the data of a SavedUnit.

@@ -288,7 +288,9 @@ func (n *Node) Register(_ context.Context, account, resource string, r router.Re
 	case got.Replaced.Node == 0 && r.MaxResources > 0 && r.Here+len(got.Places) >= r.MaxResources:
 		return router.Registered{Full: true}, nil
 	}
-	got.Known = slices.ContainsFunc(n.c.places[account], func(p router.Place) bool { return p.Resource == resource && p.Node == n.id })
+	if i := slices.IndexFunc(n.c.places[account], func(p router.Place) bool { return p.Resource == resource && p.Node == n.id }); i >= 0 {
+		got.Known, entry = true, n.c.places[account][i]
+	}
 	account = strings.Clone(account)
 	n.c.set(account, append(n.without(account, resource), entry))
 	return got, nil
