@@ -164,6 +164,31 @@ func TestRegisteredWhereItStays(t *testing.T) {
 	m.check(m.a, m.b)
 }
 
+// TestBoundWhereItWas: a client binds the resource of a session on the node that the session
+// leaves, just before the other one takes its entry over. The new session stays, and is found.
+// Bug: it was not in the directory, and contacts were told of its end.
+func TestBoundWhereItWas(t *testing.T) {
+	m := newMovesAgain(t)
+	m.phone.await("from='juliet@localhost/desk'")
+	m.phone.sync()
+	m.phone.say("<a xmlns='urn:xmpp:sm:3' h='3'/><r xmlns='urn:xmpp:sm:3'/>", "<a ") // nothing has to be handed on first
+	var other *rawClient
+	arrived := make(chan struct{})
+	m.resume(m.b, func(do takeFunc) (router.Registered, error) {
+		defer close(arrived)
+		other = loginAs(t, m.a, "juliet", "r", plainHeader)
+		other.say("<presence><priority>1</priority></presence>", "<presence")
+		return do()
+	})
+	<-arrived
+	xmpptest.Eventually(t, "the moved session has ended", func() bool { return m.b.Sessions.Find("juliet@localhost", "r") == nil })
+	m.phone = other
+	m.desk.await("<presence type='unavailable' from='juliet@localhost/r'")
+	m.desk.await("<presence from='juliet@localhost/r'")
+	m.desk.got, m.desk.used = m.desk.got[m.desk.used:], 0
+	m.check(m.a, m.b)
+}
+
 // TestTakenLostSilently: the node that a session has left was treated as dead meanwhile, and does not
 // learn that the session has arrived. When it gives its copy up, the session stays available.
 func TestTakenLostSilently(t *testing.T) {

@@ -90,11 +90,28 @@ func (l *nodeLane) taken(f *fields) {
 	}
 	still := d.Leave(t, func(data []byte) { rest(data, false) })
 	rest(nil, true)
-	if !still { // another client has bound the resource here
-		item := appendField(appendKind(nil, itemKick), full.String())
-		r.nodes.Send(d.to, account, appendNumber(item, 0))
+	if !still {
+		r.endMoved(d.to, full)
 	}
 	r.takeDirected(d.Session())
+}
+
+// endMoved ends a session on the node that has taken it, because another client has bound the
+// resource before this node knew that. If that was here, the new session gets the entry back, and
+// contacts, which were told of the end of the old one then, are not told again.
+func (r *Router) endMoved(to NodeID, full jid.JID) {
+	item := appendNumber(appendField(appendKind(nil, itemKick), full.String()), 0)
+	if s := r.boundHere(full); s != nil {
+		if _, err := r.nodes.Register(r.ctx, s.BareJID(), s.Resource(), Registration{Replace: true}); err != nil {
+			r.nodesFailed("a resource could not be registered with the cluster", err)
+		}
+		mu := r.lockPresence(s.BareJID())
+		r.updateElsewhere(s, s.Available(), int8(s.Priority()))
+		mu.Unlock()
+		r.unregisterGone(s)
+		item = appendField(item, noWait)
+	}
+	r.nodes.Send(to, full.BareString(), item)
 }
 
 // deleteAcked deletes the messages of an account that clients have acknowledged and that are
