@@ -262,6 +262,7 @@ type Request struct {
 	Generation int64
 
 	answered bool
+	need     session.Work // Write if the handler has to wait at a session.Gate, and then is called again
 }
 
 // Payload returns the request's only child element.

@@ -89,8 +89,7 @@ func (r *Router) answer(t *session.Turn, from Sender, st *stanza.Stanza, h *IQ) 
 		need = session.Read
 	}
 	if need == session.Done {
-		r.handle(t, from, st, h)
-		return need
+		return r.handle(t, from, st, h)
 	}
 	if !t.MayBlock() && h.Inline != nil && r.inline(t, from, st, h) {
 		return session.Done
@@ -121,8 +120,9 @@ func methodOf(st *stanza.Stanza) Methods {
 	return Get
 }
 
-// handle calls the handler and ensures that the request gets a reply.
-func (r *Router) handle(t *session.Turn, from Sender, st *stanza.Stanza, h *IQ) {
+// handle calls the handler and ensures that the request gets a reply, unless it has to wait
+// for other requests.
+func (r *Router) handle(t *session.Turn, from Sender, st *stanza.Stanza, h *IQ) session.Work {
 	rq := r.request(t, from, st)
 	defer giveBack(rq)
 	rq.call(func(rq *Request) {
@@ -132,9 +132,10 @@ func (r *Router) handle(t *session.Turn, from Sender, st *stanza.Stanza, h *IQ) 
 		}
 		h.Handle(rq)
 	})
-	if !rq.answered {
+	if rq.need == session.Done && !rq.answered {
 		rq.Error(errors.New("the handler did not reply"))
 	}
+	return rq.need
 }
 
 // step calls the handler's next step.

@@ -53,6 +53,7 @@ type Router struct {
 	sessions      *session.Manager
 	seed          maphash.Seed
 	rosterLocks   [lockStripes]sync.Mutex
+	rosterGates   [lockStripes]session.Gate // for changes by others than the account's own clients
 	presenceLocks [lockStripes]sync.Mutex
 	changes       [lockStripes]atomic.Uint32 // counts changes of rosters; incremented under the presence lock
 	pages         [lockStripes]atomic.Uint32 // counts pages of stored messages that were sent; incremented under the roster lock
@@ -195,9 +196,9 @@ func (r *Router) Stanza(t *session.Turn, s *session.Session, st *stanza.Stanza, 
 // Route routes one stanza (RFC 6120 sections 10.3 and 10.4), starting at stage 0. If it has
 // to wait for the store, it returns the kind of work and the stage that it has reached, and
 // must be called again with that stage on a worker of that kind. On a turn that may write,
-// the only further work that it can request is deriving keys, which it requests for clients
-// only. Its stages are the extensions' functions for incoming stanzas, the rules of the
-// RFCs, and the extensions' functions for delivered messages.
+// the only further work that it can request is deriving keys, or waiting at a session.Gate,
+// which it requests for clients only. Its stages are the extensions' functions for incoming
+// stanzas, the rules of the RFCs, and the extensions' functions for delivered messages.
 func (r *Router) Route(t *session.Turn, from Sender, st *stanza.Stanza, stage int) (next int, need session.Work) {
 	if st.Kind == stanza.Message {
 		r.dropStanzaIDs(st)

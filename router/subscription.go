@@ -29,10 +29,7 @@ func (r *Router) subscription(t *session.Turn, from Sender, st *stanza.Stanza) s
 		return session.Write
 	}
 	rel := &subscriptionChange{r: r, session: local(from), user: from.JID().Bare().Clone(), contact: st.To.Bare().Clone(), stanza: st}
-	err := r.strangers.request(t, from, st)
-	if err == nil {
-		err = rel.run(t, st.Type)
-	}
+	need, err := rel.run(t, st.Type)
 	if err != nil {
 		var reply *stanza.ErrorReply
 		if errors.As(err, &reply) {
@@ -41,7 +38,7 @@ func (r *Router) subscription(t *session.Turn, from Sender, st *stanza.Stanza) s
 			r.fault(t, from, st, "subscription could not be changed", err)
 		}
 	}
-	return session.Done
+	return need
 }
 
 // maySubscribe reports whether there may be a subscription between a sender and an address.
@@ -61,7 +58,8 @@ func (r *Router) rosterRemove(rq *Request, contact jid.JID) {
 		events = nil // subscriptions belong to the bare JID, which has its own item
 	}
 	rel := &subscriptionChange{r: r, session: rq.Session, user: rq.Account().Bare().Clone(), contact: contact.Bare().Clone(), request: rq, item: contact}
-	if err := rel.run(rq.Turn, events...); err != nil {
+	var err error
+	if rq.need, err = rel.run(rq.Turn, events...); err != nil {
 		rq.Error(err)
 	}
 }
@@ -69,7 +67,8 @@ func (r *Router) rosterRemove(rq *Request, contact jid.JID) {
 // subscriptionChange is one change of the relation between two accounts, caused by the
 // user. It changes both rosters in one transaction, and then notifies everyone concerned.
 // If one account is remote, only the other's roster is changed here, and the remote server
-// is notified by a route.
+// is notified by a route. Nor is the contact's roster read or locked for what is not routed
+// to the contact, such as a pre-approval.
 type subscriptionChange struct {
 	r             *Router
 	session       *session.Session // the user's; nil when the user is remote, or was deleted
@@ -77,6 +76,7 @@ type subscriptionChange struct {
 	stanza        *stanza.Stanza // what the user's client sent; nil when an item is removed
 	request       *Request       // the roster set that removes an item; otherwise nil
 	item          jid.JID        // the item removed
+	both          bool           // it concerns the contact's roster, which is locked, too
 
 	mineBefore, mine     subState // the user's side
 	theirsBefore, theirs subState // the contact's side
@@ -87,15 +87,6 @@ type subscriptionChange struct {
 	asked                *change // if answered: the user's side between the request and the reply
 	mineChange           *change
 	theirsChange         *change
-}
-
-func (l *subscriptionChange) run(t *session.Turn, events ...stanza.Type) error {
-	unlock := l.r.lockRosters(l.user, l.contact)
-	defer unlock()
-	return retry(func() error {
-		try := *l // each attempt begins with the current state
-		return try.try(t, events)
-	})
 }
 
 func (l *subscriptionChange) try(t *session.Turn, events []stanza.Type) error {
@@ -118,7 +109,9 @@ func (l *subscriptionChange) try(t *session.Turn, events []stanza.Type) error {
 	l.mineBefore, l.theirsBefore = stateOf(mine, l.contact.String()), stateOf(theirs, l.user.String())
 	l.mine, l.theirs = l.mineBefore, l.theirsBefore
 	for _, e := range events {
-		l.step(e, exists)
+		if err := l.step(e, exists); err != nil {
+			return err
+		}
 	}
 	if err := l.prepare(mine, theirs); err != nil {
 		return err
@@ -134,10 +127,11 @@ func (l *subscriptionChange) try(t *session.Turn, events []stanza.Type) error {
 	return nil
 }
 
-// contactRoster reads the contact's roster. It returns an empty roster if there is no such
-// account, because the user must get the same response in both cases.
+// contactRoster reads the contact's roster if the change concerns it. It returns an empty
+// roster if there is no such account, because the user must get the same response in both
+// cases.
 func (l *subscriptionChange) contactRoster() (exists bool, ro *Roster, err error) {
-	if !l.r.Serves(l.contact.Domain()) || l.contact.Local() == "" || l.contact.String() == l.user.String() {
+	if !l.both || !l.r.Serves(l.contact.Domain()) || l.contact.Local() == "" || l.contact.String() == l.user.String() {
 		return false, &Roster{}, nil
 	}
 	ro, err = l.r.Roster(l.contact)
@@ -147,21 +141,36 @@ func (l *subscriptionChange) contactRoster() (exists bool, ro *Roster, err error
 	return ro.Version != 0, ro, nil
 }
 
-// step applies one event to both sides.
-func (l *subscriptionChange) step(e stanza.Type, exists bool) {
+// outbound applies one event to the user's side, and reports whether it is routed to the
+// contact.
+func (l *subscriptionChange) outbound(e stanza.Type) (route bool) {
 	if l.request != nil && !l.concerns(e) {
-		return
+		return false
 	}
-	if !l.r.isRemote(l.user) {
-		var route bool
-		if l.mine, route = l.mine.outbound(e); !route {
-			return
-		}
+	if l.r.isRemote(l.user) {
+		return true
 	}
-	if l.r.isRemote(l.contact) {
+	l.mine, route = l.mine.outbound(e)
+	return route
+}
+
+// step applies one event to both sides.
+func (l *subscriptionChange) step(e stanza.Type, exists bool) error {
+	switch {
+	case !l.outbound(e):
+		return nil
+	case l.r.isRemote(l.contact):
 		l.toContact = append(l.toContact, e)
-		return
+		return nil
+	case !l.both:
+		return errRouted
 	}
+	l.inbound(e, exists)
+	return nil
+}
+
+// inbound applies one event to the contact's side.
+func (l *subscriptionChange) inbound(e stanza.Type, exists bool) {
 	if !exists || l.barred && e == stanza.Subscribe {
 		return
 	}

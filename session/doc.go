@@ -17,8 +17,9 @@
 //	         logins, the bind feature, and passing stanzas to the router
 //	table_   the sessions of all accounts: finding, binding, presence, removal, revocation
 //	ack_     the queue of stanzas that a client has not acknowledged
-//	exec_    execution: turns, workers, the queue for key derivation, the budget of a
-//	         turn, the limit of what an account causes, panics
+//	exec_    execution: turns, workers, the queue for key derivation, gates for what is
+//	         written one after another, the budget of a turn, the limit of what an
+//	         account causes, panics
 //
 // The other files are shared by all groups: Session and its flags, Manager and its
 // configuration, the state of extensions, stream errors, stream management, how a session

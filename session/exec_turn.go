@@ -21,6 +21,8 @@ type Turn struct {
 	buf     []byte
 	stanza  stanza.Stanza // the one that the loop is handling
 	carried any           // see Carry
+	gate    *Gate         // the one that the step of a stanza found full
+	place   *Gate         // the one in which it got a place by waiting
 	reader  *Session      // the last one that has had input in this turn
 	held    *parser.Tape  // presence of the session that the loop is handling, which the next stanza may replace
 
@@ -29,6 +31,7 @@ type Turn struct {
 	budget    int64       // the value of cost at which the turn's budget is used up
 	postponed []postponed // work that earlier turns have left
 	posted    bool        // a call of runPostponed is posted
+	mayQueue  bool        // the step is that of a stanza, which may wait at a Gate
 
 	counts counts // see Counter
 }

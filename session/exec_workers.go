@@ -36,15 +36,16 @@ type workers struct {
 
 	counts counts // see Counter
 
-	mu    sync.Mutex
-	ready sync.Cond
-	queue []func(*Turn) // a ring buffer
-	head  int
-	count int
-	all   int // goroutines
-	idle  int // goroutines waiting for a job
-	stop  bool
-	done  sync.WaitGroup
+	mu       sync.Mutex
+	ready    sync.Cond
+	queue    []func(*Turn) // a ring buffer
+	head     int
+	count    int
+	expected int // jobs that wait at a Gate
+	all      int // goroutines
+	idle     int // goroutines waiting for a job
+	stop     bool
+	done     sync.WaitGroup
 }
 
 func newWorkers(m *Manager, kind Work, keep, limit int) *workers {
@@ -87,7 +88,7 @@ func (w *workers) next() func(*Turn) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for w.count == 0 {
-		if w.stop || w.idle >= w.keep {
+		if w.stop && w.expected == 0 || w.idle >= w.keep {
 			w.all--
 			return nil
 		}
@@ -117,6 +118,30 @@ func (w *workers) submit(f func(*Turn)) bool {
 	if w.stop {
 		return false
 	}
+	w.push(f)
+	return true
+}
+
+// expect announces a job for submitExpected. Only a job of the pool may call it.
+func (w *workers) expect() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.expected++
+}
+
+// submitExpected is submit for a job that was announced: close waits for it.
+func (w *workers) submitExpected(f func(*Turn)) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.expected--
+	w.push(f)
+	if w.stop {
+		w.ready.Broadcast() // it may be the last one
+	}
+}
+
+// push adds f to the queue. The caller holds mu.
+func (w *workers) push(f func(*Turn)) {
 	if w.count == len(w.queue) {
 		bigger := make([]func(*Turn), 2*len(w.queue))
 		n := copy(bigger, w.queue[w.head:])
@@ -129,28 +154,27 @@ func (w *workers) submit(f func(*Turn)) bool {
 		w.start()
 	}
 	w.ready.Signal()
-	return true
 }
 
-// waiting returns the number of jobs that no worker has started.
+// waiting returns the number of jobs that no worker has started, or that wait at a Gate.
 func (w *workers) waiting() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.count
+	return w.count + w.expected
 }
 
 // busy returns the number of jobs that wait or run.
 func (w *workers) busy() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.count + w.all - w.idle
+	return w.count + w.expected + w.all - w.idle
 }
 
 // stats describes the pool.
 func (w *workers) stats() WorkerPool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return WorkerPool{Work: w.kind.String(), Busy: w.all - w.idle, Limit: w.limit, Waiting: w.count}
+	return WorkerPool{Work: w.kind.String(), Busy: w.all - w.idle, Limit: w.limit, Waiting: w.count + w.expected}
 }
 
 // close waits until the workers have finished all queued jobs and ended.
@@ -199,17 +223,24 @@ func (s *Session) offloadSteps(need Work, f func(*Turn) Work) {
 }
 
 func (s *Session) submit(need Work, f func(*Turn) Work) bool {
-	return s.mgr.enqueue(s, need, func(t *Turn) {
-		next := s.step(t, f)
-		cost := t.uncharged()
-		t.end()
-		if next == Done || !s.submit(next, f) {
-			s.Conn().Post(func(loop int) {
-				s.chargeCost(s.mgr.turns[loop], cost-freeCost)
-				s.returnToLoop(loop)
-			})
-		}
-	})
+	return s.mgr.enqueue(s, need, func(t *Turn) { s.runStep(t, f) })
+}
+
+// runStep runs one step of a job on a worker, and has the next one run, if there is one.
+func (s *Session) runStep(t *Turn, f func(*Turn) Work) {
+	next := s.step(t, f)
+	gate := t.leaveGate()
+	cost := t.uncharged()
+	t.end()
+	switch {
+	case next == Write && gate != nil:
+		gate.queue(s.mgr.writes, func(t *Turn) { s.runStep(t, f) })
+	case next == Done || !s.submit(next, f):
+		s.Conn().Post(func(loop int) {
+			s.chargeCost(s.mgr.turns[loop], cost-freeCost)
+			s.returnToLoop(loop)
+		})
+	}
 }
 
 // abandoned reports whether a worker's job for the session has become pointless: the

@@ -17,7 +17,7 @@ type Router interface {
 	// Stanza routes one stanza of a bound session. If it needs a worker, it returns the
 	// kind of work and the stage it has reached, and is called again with that stage on a
 	// worker of that kind. A new stanza starts at stage 0. On a turn that may write, Stanza
-	// never requests anything but Derive.
+	// never requests anything but Derive, or Write after Gate.Enter has returned false.
 	Stanza(t *Turn, s *Session, st *stanza.Stanza, stage int) (next int, need Work)
 
 	// PreBindIQ handles an iq of a client that has not bound a resource, such as in-band

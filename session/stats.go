@@ -71,7 +71,7 @@ type WorkerPool struct {
 	Work    string // "read", "write" or "derive"
 	Busy    int    // workers that have a job
 	Limit   int    // maximum number of workers
-	Waiting int    // jobs that wait for a worker
+	Waiting int    // jobs that wait for a worker, or at a Gate
 }
 
 // loginBounds are the upper limits of the buckets for LoginTime.

@@ -41,6 +41,7 @@ func (p *offloadedStanza) run(t *Turn) (need Work) {
 	var st stanza.Stanza
 	_ = stanza.Read(p.doc, &st) // it was parsed without an error before
 	t.carried, p.carried = p.carried, nil
+	t.mayQueue = t.MayWrite()
 	p.stage, need = p.s.ask(t, &st, p.stage)
 	p.carried, t.carried = t.carried, nil
 	return p.admit(t, &st, need)
