@@ -138,6 +138,7 @@ func (tx *blobTx) do(q query, key string, bind func(*sqlite.Stmt), row func(*sql
 	if err := tx.usable(); err != nil {
 		return err
 	}
+	tx.c.changed++
 	st, err := tx.c.stmt(q)
 	if err == nil {
 		st.BindInt64(1, tx.account)

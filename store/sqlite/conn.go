@@ -18,6 +18,8 @@ type conn struct {
 
 	counted counts // of the writer
 
+	changed int // rows that the writer's transaction has changed, or at most that many; see maxRows
+
 	// Set by writes, for the upkeep.
 	freed bool // something was deleted
 	scrub bool // and must be removed from all files
@@ -56,6 +58,7 @@ func (c *conn) run(st *sqlite.Stmt) (changed int, err error) {
 		return 0, err
 	}
 	changed = c.Changes()
+	c.changed += changed
 	return changed, st.Reset()
 }
 

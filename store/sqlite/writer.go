@@ -15,6 +15,11 @@ import (
 // first of them waits for the last.
 const maxBatch = 512
 
+// maxRows ends a transaction early: once its writes have changed this many rows, others have
+// to wait for the next one. Most writes change a few rows, but those of a list of blocked
+// addresses change all of them.
+const maxRows = 4096
+
 // write is one caller's write.
 type write struct {
 	// run does the work. It runs on the writer's goroutine only, between BEGIN and
@@ -210,6 +215,7 @@ func (w *write) finish(err error) {
 func (s *Store) commitBatch(c *conn, batch []*write) []*write {
 	err := c.exec(qBegin)
 	begun := err == nil
+	c.changed = 0
 	n := 0 // number of writes of the batch that were started
 	for i := 0; i < len(batch); i++ {
 		w := batch[i]
@@ -224,7 +230,7 @@ func (s *Store) commitBatch(c *conn, batch []*write) []*write {
 				w.err, err = c.runWrite(w)
 			}
 		}
-		if err == nil && i == len(batch)-1 && len(batch) < maxBatch {
+		if err == nil && i == len(batch)-1 && len(batch) < maxBatch && c.changed < maxRows {
 			select {
 			case next, ok := <-s.queue:
 				if ok {
@@ -298,6 +304,8 @@ func (c *conn) exec(q query) error {
 	if err != nil {
 		return err
 	}
-	_, err = c.run(st)
-	return err
+	if _, err = st.Step(); err != nil {
+		return err
+	}
+	return st.Reset()
 }
