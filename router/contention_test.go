@@ -12,7 +12,7 @@ import (
 )
 
 // crowd returns a server with this many goroutines that wait for writes, and n clients of as
-// many accounts, which have romeo's password.
+// many accounts, which have romeo's password. None of them shares its lock with another one.
 func crowd(t *testing.T, writers, n int) (s *xmpptest.Server, st *faultstore.Faults, clients []*rawClient) {
 	t.Helper()
 	var cfg xmpptest.Config
@@ -22,15 +22,23 @@ func crowd(t *testing.T, writers, n int) (s *xmpptest.Server, st *faultstore.Fau
 	if err != nil {
 		t.Fatal(err)
 	}
+	used := map[uint64]bool{}
+	for _, user := range append(xmpptest.Accounts, "nobody") {
+		used[s.Router.Stripe(user+"@localhost")] = true
+	}
 	var accounts []store.Account
-	for i := range n {
-		accounts = append(accounts, store.Account{JID: jid.MustParse(fmt.Sprintf("user%d@localhost", i)), Credentials: romeo.Credentials})
+	for i := 0; len(accounts) < n; i++ {
+		j := jid.MustParse(fmt.Sprintf("user%d@localhost", i))
+		if stripe := s.Router.Stripe(j.String()); !used[stripe] {
+			used[stripe] = true
+			accounts = append(accounts, store.Account{JID: j, Credentials: romeo.Credentials})
+		}
 	}
 	if _, _, err := s.Store.ImportAccounts(t.Context(), accounts, store.SkipExisting); err != nil {
 		t.Fatal(err)
 	}
-	for i := range n {
-		clients = append(clients, loginRaw(t, s, fmt.Sprint("user", i), plainHeader))
+	for _, a := range accounts {
+		clients = append(clients, loginRaw(t, s, a.JID.Local(), plainHeader))
 	}
 	s.Router.FlushPending(t.Context()) // that the accounts are used is stored a moment later, once
 	return s, st, clients
@@ -76,6 +84,7 @@ func TestContactHoldsNoWriters(t *testing.T) {
 	s, st, clients := crowd(t, 3, n)
 	juliet := comeOnline(t, s, "juliet")
 	romeo := loginRaw(t, s, "romeo", plainHeader)
+	s.Router.FlushPending(t.Context())
 	for i, change := range []string{
 		"<presence type='subscribe' to='juliet@localhost'/>",
 		"<presence type='unsubscribe' to='juliet@localhost'/>",
@@ -115,5 +124,31 @@ func TestContactHoldsNoWriters(t *testing.T) {
 	}
 	if now := s.Sessions.Stats(); now.WaitingBytes != 0 || now.Waiting != 0 {
 		t.Errorf("%d bytes and %d jobs are left", now.WaitingBytes, now.Waiting)
+	}
+}
+
+// TestApprovalMeetsRequest: a request that is being stored makes an approval, which would
+// otherwise be a pre-approval, grant it.
+func TestApprovalMeetsRequest(t *testing.T) {
+	s, st := slowServer(t, xmpptest.Config{})
+	romeo, juliet := comeOnline(t, s, "romeo"), comeOnline(t, s, "juliet")
+	begun, release := hold(st, "ApplyRoster")
+	romeo.write("<presence type='subscribe' to='juliet@localhost'/>")
+	<-begun
+	juliet.write("<presence type='subscribed' to='romeo@localhost'/>")
+	xmpptest.Eventually(t, "the approval to have a worker", func() bool {
+		for _, w := range s.Sessions.Stats().Workers {
+			if w.Work == "write" && w.Busy == 2 {
+				return true
+			}
+		}
+		return false
+	})
+	release()
+	romeo.await("type='subscribed'")
+	romeo.sync()
+	juliet.sync()
+	if mine, theirs := stored(t, s, "romeo@localhost", "juliet@localhost"), stored(t, s, "juliet@localhost", "romeo@localhost"); mine != "to" || theirs != "from" {
+		t.Errorf("romeo has %q, and juliet %q", mine, theirs)
 	}
 }

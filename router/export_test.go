@@ -68,3 +68,6 @@ func WaitForKicks(t testing.TB) {
 
 // Kicking is how many clients wait for the ends of sessions on other nodes.
 func (r *Router) Kicking() int32 { return r.kicking.Load() }
+
+// Stripe returns the index of an account's locks.
+func (r *Router) Stripe(bare string) uint64 { return r.stripe(bare) }
