@@ -290,10 +290,25 @@ func (p *Parser) Held() int {
 	return n
 }
 
+// Used returns how much memory of the incomplete element is in use, in bytes.
+func (p *Parser) Used() int {
+	if p.partial == nil {
+		return 0
+	}
+	return p.partial.needs(len(p.partial.own))
+}
+
+// needs returns the memory that an element of n bytes needs, without what the Tape's slices
+// have more than that.
+func (d *Tape) needs(n int) int {
+	return int(unsafe.Sizeof(*d)) + n + len(d.text) + len(d.tape)*int(unsafe.Sizeof(Token{})) +
+		len(d.open)*int(unsafe.Sizeof(level{})) + len(d.binds)*int(unsafe.Sizeof(binding{})) + len(d.memo)*int(unsafe.Sizeof(memo{}))
+}
+
 // Held returns the memory of the Tape in bytes.
 func (d *Tape) Held() int {
 	return int(unsafe.Sizeof(*d)) + cap(d.own) + cap(d.text) + cap(d.tape)*int(unsafe.Sizeof(Token{})) +
-		cap(d.open)*int(unsafe.Sizeof(level{})) + cap(d.binds)*int(unsafe.Sizeof(binding{}))
+		cap(d.open)*int(unsafe.Sizeof(level{})) + cap(d.binds)*int(unsafe.Sizeof(binding{})) + cap(d.memo)*int(unsafe.Sizeof(memo{}))
 }
 
 // Idle reports whether the parser owns no buffer, which is the case between two elements.

@@ -367,3 +367,29 @@ func TestRestrict(t *testing.T) {
 		t.Errorf("after Reset: %v, %v", ev, err)
 	}
 }
+
+// TestPartialAfterLarge: an incomplete element that follows a large one, whose memory the
+// Scratch still has, does not keep much more memory than it needs.
+func TestPartialAfterLarge(t *testing.T) {
+	s := NewScratch(Limits{})
+	large := "<m>" + strings.Repeat("x<a/>", 50000)
+	for _, cut := range []int{len(large), 100} { // it is in the parser's own memory, or in that of the loop
+		var p Parser
+		p.Next(s, []byte("<s>"))
+		p.Next(s, []byte(large)[:cut])
+		rest := []byte(large[cut:] + "</m><m>" + strings.Repeat("<a/>", 10))
+		ev, n, err := p.Next(s, rest)
+		if ev != Stanza || err != nil {
+			t.Fatalf("%v, %v", ev, err)
+		}
+		if ev, _, err := p.Next(s, rest[n:]); ev != None || err != nil {
+			t.Fatalf("%v, %v", ev, err)
+		}
+		if held, used := p.Held(), p.Used(); held > maxSpare+2*used+1000 || used < 10*24 || used > 2000 {
+			t.Errorf("an element of 43 bytes holds %d bytes and uses %d", held, used)
+		}
+		if ev, _, err := p.Next(s, []byte("</m>")); ev != Stanza || err != nil || len(s.Tape().Tokens()) != 11 {
+			t.Errorf("%v, %v, %d tokens", ev, err, len(s.Tape().Tokens()))
+		}
+	}
+}
