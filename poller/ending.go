@@ -184,7 +184,7 @@ func (c *Conn) destroy(err error) {
 	}
 	_ = epoll.Close(fd)
 	c.leavePoll()
-	c.loop.p.addrs.release(c.loop.p.unauth.leave(c))
+	c.loop.p.addrs.release(c.loop.p.unauth.leave(&c.peer))
 	c.dropLayer()
 	c.deadline, c.stall = 0, 0
 	c.handler.Closed(c.loop.index, err)

@@ -337,7 +337,7 @@ func (c *Conn) reject() {
 	c.mu.Unlock()
 	_ = c.layer.free()
 	_ = epoll.Close(fd)
-	c.loop.p.addrs.release(c.loop.p.unauth.leave(c))
+	c.loop.p.addrs.release(c.loop.p.unauth.leave(&c.peer))
 }
 
 // setOptions sets a socket's options. Errors are ignored: the socket works without them.

@@ -185,14 +185,20 @@ func (l *loop) keepUnread(c *Conn, unread *bytebufferpool.ByteBuffer) {
 
 // unstash removes and returns the stashed input, nil if there is none.
 func (l *loop) unstash(c *Conn) *bytebufferpool.ByteBuffer {
+	unread := l.takeUnread(c)
+	if unread != nil && c.unauth() {
+		c.hold(heldInput, 0)
+	}
+	return unread
+}
+
+// takeUnread is unstash for input that still counts as the peer's.
+func (l *loop) takeUnread(c *Conn) *bytebufferpool.ByteBuffer {
 	unread := l.unread[c]
 	if unread == nil {
 		return nil
 	}
 	delete(l.unread, c)
-	if c.unauth() {
-		c.hold(heldInput, 0)
-	}
 	if len(l.unread) == 0 && l.maxUnread > 1024 { // a map does not shrink
 		l.unread, l.maxUnread = make(map[*Conn]*bytebufferpool.ByteBuffer), 0
 	}

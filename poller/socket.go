@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/valyala/bytebufferpool"
@@ -23,23 +24,23 @@ type Socket struct {
 	layer   recordLayer
 	out     *bytebufferpool.ByteBuffer // nil: nothing is queued
 	unread  *bytebufferpool.ByteBuffer // nil: nothing is unread
-	peer    peerIndex
-	proxied bool // the peer's address is in Poller.proxied
-	last    bool // unread ends a message
+	peer    atomic.Uint32              // see Conn.peer
+	proxied bool                       // the peer's address is in Poller.proxied
+	last    bool                       // unread ends a message
 }
 
 // Unplug takes away the connection's socket, which stays open. The connection is closed
 // then, but Closed is not called. Unplug returns nil if the connection is closed already,
-// is closing, or is in a TLS handshake. The peer must have authenticated. It must be called
-// on the loop, and not from within Data; what Data does not consume is unread in the socket.
+// is closing, or is in a TLS handshake. It must be called on the loop, and not from within
+// Data; what Data does not consume is unread in the socket. The memory of a peer that has not
+// authenticated stays counted.
 func (c *Conn) Unplug() (socket interface{ Close(linger time.Duration) }) {
 	if c.state != stateOpen {
 		return nil
 	}
 	c.paused = true
-	x := &Socket{p: c.loop.p, unread: c.loop.unstash(c), peer: c.loop.p.unauth.leave(c)}
-	x.last = c.marks&markLast != 0
-	c.peer.Store(0)
+	x := &Socket{p: c.loop.p, unread: c.loop.takeUnread(c), last: c.marks&markLast != 0}
+	x.p.unauth.unplug(c, x)
 	c.mu.Lock()
 	c.forget()
 	if c.full {
@@ -84,7 +85,7 @@ func (c *Conn) plug(x *Socket, h Handler) (*Conn, error) {
 	}
 	n := &Conn{loop: c.loop, fd: int32(x.fd), handler: h, paused: true, reserved: c.isReserved(), proxied: x.proxied, out: x.out}
 	n.layer = x.layer.moveTo(n)
-	n.peer.Store(uint32(x.peer))
+	x.p.unauth.plug(x, n)
 	if x.last {
 		n.marks |= markLast
 	}
@@ -162,7 +163,7 @@ func (x *Socket) discard() {
 		x.p.proxied.remove(x.fd)
 	}
 	_ = epoll.Close(x.fd)
-	x.p.addrs.release(x.peer)
+	x.p.addrs.release(x.p.unauth.leave(&x.peer))
 }
 
 // ignore is the handler of a connection that only closes a socket.

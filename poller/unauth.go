@@ -5,6 +5,7 @@ package poller
 import (
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 
@@ -132,15 +133,15 @@ func (u *unauth) enter(c *Conn, from network, place peerIndex) {
 	c.peer.Store(i | unauthFlag)
 }
 
-// leave stops counting a connection, if it is counted, and returns its entry in
-// addresses.
-func (u *unauth) leave(c *Conn) peerIndex {
-	if i, counted := c.unauthIndex(); !counted {
+// leave stops counting the connection or socket that this entry belongs to, if it is
+// counted, and returns the peer's entry in addresses.
+func (u *unauth) leave(entry *atomic.Uint32) peerIndex {
+	if i, counted := unauthIndex(entry); !counted {
 		return peerIndex(i)
 	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	i, counted := c.unauthIndex()
+	i, counted := unauthIndex(entry)
 	if !counted {
 		return peerIndex(i) // another goroutine came first
 	}
@@ -157,8 +158,32 @@ func (u *unauth) leave(c *Conn) peerIndex {
 	if len(u.networks) == 0 { // free what many connections needed
 		u.networks, u.conns, u.free = nil, nil, nil
 	}
-	c.peer.Store(uint32(place))
+	entry.Store(uint32(place))
 	return place
+}
+
+// unplug moves the entry of a connection, counted or not, to the socket that is taken from
+// it. What was counted still is.
+func (u *unauth) unplug(c *Conn, x *Socket) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	x.peer.Store(c.peer.Swap(0))
+}
+
+// plug moves the entry of a socket to the connection that gets it, which ends if the memory
+// is needed for others. Loop.
+func (u *unauth) plug(x *Socket, c *Conn) {
+	u.mu.Lock()
+	c.peer.Store(x.peer.Swap(0))
+	i, counted := c.unauthIndex()
+	leaving := false
+	if counted {
+		u.conns[i].c, leaving = c, u.conns[i].leaving
+	}
+	u.mu.Unlock()
+	if leaving {
+		u.endEvicted(c)
+	}
 }
 
 // set sets how many bytes a connection holds for a purpose. If that is more than allowed,
@@ -286,8 +311,11 @@ func (c *Conn) unauth() bool { return c.peer.Load()&unauthFlag != 0 }
 
 // unauthIndex returns the connection's index in unauth.conns while it is counted, and its
 // index in addresses otherwise.
-func (c *Conn) unauthIndex() (i uint32, counted bool) {
-	i = c.peer.Load()
+func (c *Conn) unauthIndex() (i uint32, counted bool) { return unauthIndex(&c.peer) }
+
+// unauthIndex is Conn.unauthIndex for a connection's or a socket's entry.
+func unauthIndex(entry *atomic.Uint32) (i uint32, counted bool) {
+	i = entry.Load()
 	return i &^ unauthFlag, i&unauthFlag != 0
 }
 
@@ -320,10 +348,11 @@ func (c *Conn) outOfMemory() {
 // goroutine that handles the connection's input may call it.
 func (c *Conn) Hold(n int) bool { return c.loop.p.unauth.set(c, heldHandler, n) }
 
-// Authenticated tells the poller that the peer has authenticated: its memory is no longer
-// counted, and the limits for unauthenticated peers no longer apply. It may be called
-// from any goroutine.
-func (c *Conn) Authenticated() { c.loop.p.unauth.leave(c) }
+// Authenticated tells the poller that the peer's login is complete: its memory is no longer
+// counted, and the limits for unauthenticated peers no longer apply. Until then, a peer that
+// has proved its identity is one that has not authenticated. It may be called from any
+// goroutine.
+func (c *Conn) Authenticated() { c.loop.p.unauth.leave(&c.peer) }
 
 // shareNetwork returns the network against whose share a peer's connection counts.
 // Loopback is not exempt: a share costs nothing while no other network needs memory.

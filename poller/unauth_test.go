@@ -10,6 +10,7 @@ import (
 	"net"
 	"runtime"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -106,6 +107,71 @@ func TestUnauthShares(t *testing.T) {
 	if u.total != 0 || u.leaving != 0 || u.conns != nil || u.networks != nil || u.waiting != (unauthList{}) || u.others != (unauthList{}) {
 		t.Errorf("left after all connections have ended: %+v", u)
 	}
+}
+
+// TestUnauthPlug: what is counted for a peer that has not authenticated is still counted when
+// its socket is taken from its connection, and when another one gets it, which may have to end
+// because the memory was needed meanwhile.
+func TestUnauthPlug(t *testing.T) {
+	s := serve(t, Config{Loops: 1, UnauthMemory: 1 << 20}, nil, nil)
+	a, peerOfA := s.from(t, "127.0.0.2")
+	b, _ := s.from(t, "127.0.0.3")
+	u := &s.unauth
+	wantHeld := func(when string, want int64) {
+		t.Helper()
+		if n := s.Stats().Unauth; n != want {
+			t.Errorf("%s: %d bytes are counted, want %d", when, n, want)
+		}
+	}
+	a.c.Hold(1000)
+	if err := a.c.Queue(make([]byte, 500)); err != nil {
+		t.Fatal(err)
+	}
+	wantHeld("before", 1500)
+	var x interface{ Close(time.Duration) }
+	s.onLoop(func(*loop) { x = a.c.Unplug(); b.c.Unplug().Close(0) })
+	a.c.Hold(0) // it no longer has the socket
+	wantHeld("without a connection", 1500)
+	s.onLoop(func(*loop) {
+		c, err := b.c.Plug(x, b)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		b.c = c.(*Conn)
+	})
+	if _, err := io.ReadFull(peerOfA, make([]byte, 500)); err != nil {
+		t.Fatal(err)
+	}
+	wantHeld("with another one", 1000)
+	if b.c.Hold(2000); !b.c.unauth() {
+		t.Error("the other one is not counted")
+	}
+	wantHeld("with another one", 2000)
+
+	u.mu.Lock()
+	limit := u.limit
+	u.mu.Unlock()
+	s.onLoop(func(*loop) {
+		x = b.c.Unplug()
+		u.setLimit(1) // it has to end
+		c, err := a.c.Plug(x, a)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		a.c = c.(*Conn)
+		u.setLimit(int(limit))
+	})
+	_ = peerOfA.SetReadDeadline(time.Now().Add(time.Minute))
+	if _, err := peerOfA.Read(make([]byte, 1)); err != io.EOF {
+		t.Errorf("it does not end: %v", err)
+	}
+	eventually(t, "nothing is counted", func() bool {
+		u.mu.Lock()
+		defer u.mu.Unlock()
+		return u.total == 0 && u.leaving == 0 && u.conns == nil && u.networks == nil
+	})
 }
 
 // TestUnauthOutbox: before authentication an outbox is limited to 64 KiB, even for one

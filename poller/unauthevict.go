@@ -55,13 +55,18 @@ func (u *unauth) evict() {
 		e.leaving = true
 		u.leaving += int64(e.held)
 		e.c.loop.p.stats.evicted.Add(1)
-		c := e.c // e may be reused for another connection
-		c.loop.post(c, func(int) {
-			if c.unauth() { // it may have authenticated in the meantime
-				c.outOfMemory()
-			}
-		})
+		u.endEvicted(e.c)
 	}
+}
+
+// endEvicted ends a connection soon. If its socket is taken from it meanwhile, the next
+// connection that gets the socket is to end: see plug.
+func (u *unauth) endEvicted(c *Conn) {
+	c.loop.post(c, func(int) {
+		if c.unauth() { // it may have authenticated in the meantime
+			c.outOfMemory()
+		}
+	})
 }
 
 // victim returns the connection to end next, 0 for none: the one that has held memory for

@@ -188,7 +188,7 @@ func (h *wsRequest) admit(l *webSocket, r *websocket.Request) {
 // the limits is place. Loop.
 func (c *Conn) forwardedBy(place peerIndex, client netip.Addr) {
 	p := c.loop.p
-	p.addrs.release(p.unauth.leave(c))
+	p.addrs.release(p.unauth.leave(&c.peer))
 	c.mu.Lock()
 	if c.fd >= 0 {
 		p.proxied.set(int(c.fd), netip.AddrPortFrom(client, 0))

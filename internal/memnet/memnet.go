@@ -54,7 +54,7 @@ type Loop struct {
 func NewLoop(outbox int, accept func(*Conn) Handler, afterBatch func(loop int)) *Loop {
 	l := &Loop{accept: accept, afterBatch: afterBatch, outbox: outbox, done: make(chan struct{})}
 	l.ready.L = &l.mu
-	l.vacant = &Conn{loop: l, paused: true, reserved: true}
+	l.vacant = &Conn{loop: l, paused: true, reserved: true, authenticated: true}
 	go l.run()
 	return l
 }

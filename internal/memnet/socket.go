@@ -22,6 +22,10 @@ type socket struct {
 	lost     bool   // the handler was, or will be, told of the end
 	broken   bool   // the client has dropped the connection
 	deadline time.Time
+
+	// While no connection has it, these are the connection's.
+	held          int
+	authenticated bool
 }
 
 func (x *socket) flush() {
@@ -48,6 +52,10 @@ func (x *socket) Close(linger time.Duration) {
 	x.loop.state.Lock()
 	defer x.loop.state.Unlock()
 	x.close(linger)
+	x.loop.mu.Lock()
+	defer x.loop.mu.Unlock()
+	x.loop.held -= x.held
+	x.held = 0
 }
 
 func (x *socket) close(linger time.Duration) {
@@ -88,6 +96,10 @@ func (c *Conn) Unplug() interface{ Close(time.Duration) } {
 	}
 	c.socket, c.input, c.paused = nil, nil, true
 	x.end, x.full = nil, false
+	c.loop.mu.Lock()
+	defer c.loop.mu.Unlock()
+	x.held, x.authenticated = c.held, c.authenticated
+	c.held, c.authenticated = 0, true
 	return x
 }
 
@@ -100,8 +112,8 @@ func (c *Conn) Plug(s interface{ Close(time.Duration) }, handler any) (conn any,
 	if c.socket != nil || x.end != nil {
 		panic("memnet: BUG: there is a socket already")
 	}
-	n := &Conn{loop: c.loop, handler: handler.(Handler), socket: x, remote: x.remote, paused: true, reserved: c.reserved, authenticated: true}
-	x.end = n
+	n := &Conn{loop: c.loop, handler: handler.(Handler), socket: x, remote: x.remote, paused: true, reserved: c.reserved, held: x.held, authenticated: x.authenticated}
+	x.end, x.held = n, 0
 	c.loop.post(func() { n.read(x) })
 	if x.broken {
 		x.lose(io.ErrUnexpectedEOF)
