@@ -59,10 +59,42 @@ func TestUnauthMemory(t *testing.T) {
 	dialFrom(t, s, "127.0.0.3").login("romeo", "garden")
 	held := s.poller.Stats().Unauth
 	for range 20 {
-		dialFrom(t, s, "127.0.0.3").login("juliet", "")
+		dialFrom(t, s, "127.0.0.3").login("juliet", "r")
 		if n := s.poller.Stats().Unauth; n > held {
 			t.Errorf("%d bytes are counted for an authenticated client", n-held)
 		}
+	}
+}
+
+// TestUnboundMemory: clients that have authenticated but bound no resource, of which
+// --max-resources allows any number, are limited like those that have not authenticated.
+// Meanwhile clients of the same and of another network log in and send.
+func TestUnboundMemory(t *testing.T) {
+	const limit = MinUnauthMemory
+	s := startServer(t, func(c *Config) { c.Poller.UnauthMemory = limit })
+	cut := "<message>" + strings.Repeat("x<a/>", 1000)
+	n, each := 0, int64(0)
+	for held := int64(0); held+each <= limit/2; n++ {
+		p := dialFrom(t, s, "127.0.0.2").authenticate("romeo")
+		logged := s.poller.Stats().Unauth
+		_, _ = io.WriteString(p.conn, cut)
+		xmpptest.Eventually(t, "what a client holds is counted", func() bool { return s.poller.Stats().Unauth >= logged+int64(len(cut)) })
+		each = s.poller.Stats().Unauth - held
+		held += each
+	}
+	if n < 10 {
+		t.Errorf("only %d clients hold as much as a network may", n)
+	}
+	for range 100 {
+		dialFrom(t, s, "127.0.0.2").authenticate("romeo").ask(cut, "<resource-constraint ")
+	}
+	if held := s.poller.Stats().Unauth; held > limit/2 {
+		t.Errorf("they hold %d bytes", held)
+	}
+	for _, from := range []string{"127.0.0.2", "127.0.0.3"} {
+		p := dialFrom(t, s, from).login("nurse", "")
+		body := strings.Repeat("x", 20000)
+		p.ask("<iq type='get' id='"+body+"' to='localhost'><ping xmlns='urn:xmpp:ping'/></iq>", body)
 	}
 }
 

@@ -67,6 +67,11 @@ type Config struct {
 	// in bytes; default 64 MiB.
 	WriteMemory int `reload:"yes"`
 
+	// PartialMemory limits the memory of stanzas of all clients together that have not arrived
+	// completely, in bytes; at least 16 times Limits.MaxStanza. Each client may always have
+	// 48 KiB. Default 64 MiB.
+	PartialMemory int `reload:"yes"`
+
 	// Limits are the parser's limits.
 	Limits parser.Limits
 
@@ -159,6 +164,7 @@ func (c Config) WithDefaults() Config {
 	set(&c.Writers, defaultWriters)
 	set(&c.KeyWorkers, max(1, runtime.GOMAXPROCS(0)/2))
 	set(&c.WriteMemory, 64<<20)
+	set(&c.PartialMemory, 64<<20)
 	c.FanoutRate = cmp.Or(c.FanoutRate, 20000)
 	c.MaxFailures = cmp.Or(c.MaxFailures, 10)
 	set(&c.MaxResources, 10)

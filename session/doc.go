@@ -22,8 +22,8 @@
 //	         account causes, panics
 //
 // The other files are shared by all groups: Session and its flags, Manager and its
-// configuration, the state of extensions, stream errors, stream management, how a session
-// ends, how it outlives a restart, and when its input is read. The groups build on each other: ack_ uses no other,
+// configuration, the state of extensions, stream errors, stream management, the memory of
+// incomplete stanzas, how a session ends, how it outlives a restart, and when its input is read. The groups build on each other: ack_ uses no other,
 // exec_ uses neither table_ nor stream_, and table_ does not use stream_. A test in internal/archtest enforces this.
 //
 // [RFC 6120]: https://www.rfc-editor.org/rfc/rfc6120

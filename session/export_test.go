@@ -62,6 +62,7 @@ func (m *Manager) Adopt(c Conn, full jid.JID) (s *Session, took time.Duration) {
 	took = threadTime() - began
 	m.unbound.Delete(s)
 	s.cold.Store(nil)
+	s.admit()
 	worker := m.reads.newTurn()
 	s.SetEvent(1 << 30) // newer than all events of its account
 	if e := m.config().Router.OnBind(worker, s, KickOld); e != nil {

@@ -48,6 +48,7 @@ type Manager struct {
 	ended          endings
 	postponedCount atomic.Int64 // functions postponed to later turns
 	leaving        atomic.Int64 // sessions that are handed on, or that are out of the tables but not yet announced
+	partials       partials
 	unackedBytes   atomic.Int64 // of stanzas that clients have not acknowledged
 	awaited        awaited
 	paced          paced
@@ -118,7 +119,7 @@ func (m *Manager) New(c Conn) *Session {
 	if c.Messages() {
 		s.parser.Documents()
 	}
-	s.parser.Restrict() // until the client has authenticated
+	s.parser.Restrict() // until the client has bound a resource
 	m.unbound.Store(s, struct{}{})
 	s.set(flagLogin)
 	c.SetDeadline(m.config().LoginTimeout)

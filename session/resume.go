@@ -59,6 +59,7 @@ func (r *resumption) fail(tell func(t *Turn)) {
 			s.Closed(loop, err)
 		} else {
 			// tell may have more to do on a worker, so it waits until the session is returned.
+			s.updateHeld() // it has another connection
 			s.runOrDefer(s.mgr.turns[loop], func(t *Turn) {
 				if !s.has(flagClosing) {
 					tell(t)
@@ -161,6 +162,7 @@ func (s *Session) reattach(t *Turn, r *resumption) {
 	s.attached()
 	s.unset(flagSlow | flagBacklog)
 	s.parser.Continue(&r.from.parser)
+	s.admit()
 	s.event.Store(r.from.event.Load())
 	resumed := s.appendResumed(t.GetBuf(), r)
 	s.queueOther(resumed)

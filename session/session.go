@@ -61,16 +61,18 @@ type Conn interface {
 	// SetDeadline makes the connection expire after a time; 0 removes the deadline.
 	SetDeadline(after time.Duration)
 
-	// Hold reports how many bytes the session holds before authentication. If it returns
+	// Hold reports how many bytes the session holds before Authenticated. If it returns
 	// false, these are too many, and the stream must end. Only the goroutine that handles the
 	// session's input may call it.
 	Hold(n int) bool
 
-	// Authenticated lifts the limits that apply before authentication, including Hold's.
+	// Authenticated lifts the limits that apply before the login, including Hold's. It is
+	// called when the client has authenticated and bound a resource or resumed a session.
 	Authenticated()
 
 	// Unplug takes away the socket, which stays open. It returns nil if the connection is
-	// closed or being closed. Only the loop may call it, and not from within Data.
+	// closed or being closed. Only the loop may call it, and not from within Data. What Hold
+	// has reported still counts.
 	Unplug() Socket
 
 	// Plug makes a Conn of a socket, for the handler h; reading is paused. The Conn has the
@@ -138,6 +140,7 @@ const (
 	flagTapped                      // it has a Tap
 	flagDetached                    // the connection is lost, and the client may resume the session: see detached.go
 	flagMoving                      // the session is moving to another node: see depart.go
+	flagPartial                     // Manager.partials counts the stanza that has arrived in part
 )
 
 func (s *Session) has(flag uint32) bool { return s.state.Load()&flag != 0 }
@@ -150,6 +153,13 @@ func (s *Session) unset(flag uint32) { s.state.And(^flag) }
 // Conn returns the session's connection. When a session is resumed, it gets another one, on
 // the same loop; the earlier one is closed.
 func (s *Session) Conn() Conn { return s.conn.Load().(Conn) }
+
+// admit lifts the limits that apply until a client has an address. Only the goroutine that
+// handles the session's input may call it.
+func (s *Session) admit() {
+	s.parser.Unrestrict()
+	s.Conn().Authenticated()
+}
 
 // network returns the network that the client's limits are counted under. Only the
 // goroutine that handles the session's input may call it.

@@ -8,8 +8,8 @@ import (
 	"roost/stanza"
 )
 
-// Stats are the counters of a Manager since it was made. Counts, WaitingBytes and Workers
-// are current values.
+// Stats are the counters of a Manager since it was made. Counts, WaitingBytes, PartialBytes
+// and Workers are current values.
 type Stats struct {
 	Counts
 
@@ -24,6 +24,7 @@ type Stats struct {
 	Overflows      int64        // sessions that ended because their outboxes were full
 	Throttled      int64        // pauses of sessions whose accounts caused too many deliveries
 	WaitingBytes   int64        // memory of stanzas that wait for commits and keys
+	PartialBytes   int64        // memory of stanzas that have not arrived completely, without small ones
 	Workers        []WorkerPool // by kind of work
 	Panics         int64        // recovered panics
 	Acks           Acks
@@ -110,7 +111,8 @@ const (
 func (m *Manager) Stats() Stats {
 	s := Stats{
 		Counts: m.Counts(), Logins: m.Logins(), LoginTime: m.loginTime.Snapshot(), Attempts: m.attempts(), Ended: m.Ended(),
-		Received: countReceived.stanzas(m), Sent: countSent.stanzas(m), WaitingBytes: m.offloadedBytes.Load(), Panics: m.Panics(), Restored: m.RestoredCounts(),
+		Received: countReceived.stanzas(m), Sent: countSent.stanzas(m), WaitingBytes: m.offloadedBytes.Load(), PartialBytes: m.partials.bytes(),
+		Panics: m.Panics(), Restored: m.RestoredCounts(),
 		Overflows: countEvents.Total(m, eventOverflow), Delayed: countEvents.Total(m, eventDelayed), Throttled: countEvents.Total(m, eventThrottled),
 	}
 	s.Acks = Acks{

@@ -159,13 +159,13 @@ func (s *Session) authSucceeded(t *Turn, data []byte) {
 	s.mgr.addKeysLater(account)
 }
 
-// become makes the session one of the authenticated account.
+// become makes the session one of the authenticated account. The limits that apply before
+// authentication stay until it has an address: --max-resources limits only sessions that do.
 func (s *Session) become(o outcome) {
 	s.negotiation().dropExchange()
 	s.jid = o.account.Compact()
 	s.SetEvent(o.event)
 	s.set(flagAuthed)
-	s.Conn().Authenticated()
 }
 
 // refuse reports an attempt that failed before its exchange could find an account.

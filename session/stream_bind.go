@@ -74,7 +74,10 @@ func (s *Session) bindRequest(t *Turn, st *stanza.Stanza) {
 		}
 		resource = normal
 	}
-	d := t.scratch.Take()
+	d := t.scratch.TakeCompact()
+	if !s.hold(t, d.Held()) {
+		return
+	}
 	s.offload(s.bindNeeds(), func(t *Turn) {
 		s.bind(t, resource, s.mgr.config().Conflict, func(t *Turn, e *stanza.ErrorReply) {
 			defer d.Release()
@@ -82,6 +85,7 @@ func (s *Session) bindRequest(t *Turn, st *stanza.Stanza) {
 			_ = stanza.Read(d, &st) // it was parsed without an error before
 			if e != nil {
 				s.reply(t, &st, e)
+				s.updateHeld()
 				return
 			}
 			b := stanza.AppendResultStart(t.GetBuf(), &st, "")

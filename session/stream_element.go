@@ -69,7 +69,7 @@ func (s *Session) handOver(t *Turn, st *stanza.Stanza) {
 	stage, need := s.ask(t, st, 0)
 	switch {
 	case need == Done:
-	case s.has(flagAuthed):
+	case s.has(flagBound):
 		s.offloadStanza(t, st, t.scratch.Take(), stage, need)
 	default:
 		if d := t.scratch.TakeCompact(); s.hold(t, d.Held()) {

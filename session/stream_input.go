@@ -85,7 +85,7 @@ func (s *Session) input(loop int, p []byte, last bool) (n int) {
 			s.endAfterHeld(t, parserError(err))
 			break
 		}
-		if !s.has(flagAuthed) && !s.hold(t, 0) {
+		if !s.mayHold(t) {
 			break
 		}
 		switch ev {
@@ -124,7 +124,7 @@ func (s *Session) input(loop int, p []byte, last bool) (n int) {
 	return n
 }
 
-// hold reports the memory of an unauthenticated stream to the connection: that of a partial
+// hold reports the memory of a stream that is not bound to the connection: that of a partial
 // element and of the login request, and job bytes for a worker's job. If that is too much,
 // hold ends the stream and returns false.
 func (s *Session) hold(t *Turn, job int) bool {
@@ -133,7 +133,7 @@ func (s *Session) hold(t *Turn, job int) bool {
 		return true
 	}
 	held := s.parser.Held() + n.login.held() + n.upgrade.held() + job
-	if held == n.held || s.has(flagAuthed|flagClosing) {
+	if held == n.held || s.has(flagClosing) {
 		return true
 	}
 	n.held = held
@@ -152,13 +152,14 @@ func (s *Session) updateHeld() {
 	}
 }
 
-// errUnauthMemory ends a stream that uses too much memory before authentication, or whose
-// memory others need more.
+// errUnauthMemory ends a stream that uses too much memory before the login is complete, or
+// whose memory others need more.
 var errUnauthMemory = ErrResourceConstraint.WithText("The server is out of memory for clients that have not logged in.")
 
 // freePartial releases the memory of a partial element.
 func (s *Session) freePartial(t *Turn) {
 	s.parser.Free(t.scratch)
+	s.dropPartial()
 	if n := s.negotiation(); n != nil {
 		n.held = 0
 		s.Conn().Hold(0)
@@ -187,7 +188,7 @@ func (s *Session) Secured(loop int, state *tls.ConnectionState, leaf *x509.Certi
 
 // Expired is called when the login deadline has passed, or nothing was received for too
 // long. The stream ends with <connection-timeout/> ([RFC 6120 section 4.9.3.4]). With
-// syscall.ENOMEM it is called before authentication, when the connection holds too much
+// syscall.ENOMEM it is called before the login is complete, when the connection holds too much
 // memory; the stream then ends with <resource-constraint/> ([RFC 6120 section 4.9.3.17]). A
 // session that a worker has is closed without an error.
 //

@@ -111,6 +111,10 @@ func (s *Session) sendSuccess(t *Turn, l *loginRequest) {
 	b := appendSuccess(t.GetBuf(), l.data, s.JID().String(), l.results)
 	s.SendBytes(t, b)
 	t.PutBuf(b)
+	if n := s.negotiation(); n != nil {
+		n.login = nil
+		s.updateHeld()
+	}
 	s.sendFeatures(t)
 	s.unset(flagBinding) // from now on, others may send to it
 }

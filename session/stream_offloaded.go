@@ -64,7 +64,7 @@ func (p *offloadedStanza) admit(t *Turn, st *stanza.Stanza, need Work) Work {
 func (p *offloadedStanza) release() {
 	p.s.mgr.offloadedBytes.Add(int64(-p.held))
 	p.doc.Release()
-	if !p.s.has(flagAuthed) {
+	if !p.s.has(flagBound) {
 		p.s.updateHeld()
 	}
 }

@@ -170,6 +170,7 @@ func (s *Session) saslSuccess(t *Turn, o outcome) {
 	s.become(o)
 	s.unset(flagOpen)
 	s.parser.Reset()
+	s.parser.Restrict() // until the client has bound a resource
 }
 
 func (s *Session) sendSASLFailure(t *Turn, cond saslError) {

@@ -158,7 +158,6 @@ func (s *Session) sasl2Success(t *Turn, o outcome) {
 // sasl2Done ends the exchange and does what the client has requested with it.
 func (s *Session) sasl2Done(t *Turn, o outcome) {
 	s.parser.RefuseSpace(false)
-	s.parser.Unrestrict()
 	l := s.negotiation().login
 	if l == nil { // the stream has ended during the exchange
 		l = new(loginRequest)
@@ -166,5 +165,6 @@ func (s *Session) sasl2Done(t *Turn, o outcome) {
 	l.keys, l.data = o.keys, o.data
 	l.change = s.tokenChange(l)
 	s.become(o)
+	s.negotiation().login = l // it is held until <success/> is sent
 	s.finishLogin(t, l)
 }

@@ -55,6 +55,7 @@ func (m *Manager) enter(t *Turn, s *Session, full jid.JID, policy ConflictPolicy
 	t.Flush()                       // the announcement of the old session's end must not wait for the store
 	switch reply = m.config().Router.OnBind(t, s, policy); reply {
 	case nil:
+		s.admit()
 		m.unbound.Delete(s) // not before: those who end an account's streams look there first
 	case stanza.NotAuthorized:
 		// The account was removed after the login.

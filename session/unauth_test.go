@@ -1,7 +1,6 @@
 package session_test
 
 import (
-	"encoding/base64"
 	"strings"
 	"testing"
 
@@ -115,10 +114,99 @@ func TestSmallBeforeLogin(t *testing.T) {
 	}
 }
 
+// TestSmallBeforeBinding: a client that has authenticated has the limits of one that has not
+// until it has bound a resource or resumed a session: --max-resources limits only sessions
+// that have one. Neither an attempt to resume a session that does not exist nor one to bind an
+// invalid resource lifts them.
+func TestSmallBeforeBinding(t *testing.T) {
+	s := xmpptest.NewServer(t, xmpptest.Config{Unauth: 1 << 20})
+	const dense = 3000
+	part := "<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'>" + strings.Repeat("<a/>", dense/4)
+	rest := "</bind></iq>"
+	counted := func(what string, c *saslClient) {
+		t.Helper()
+		c.write(part)
+		xmpptest.Eventually(t, what+": an incomplete element is counted", func() bool { return s.Held() > dense })
+		c.ask(rest, "</iq>")
+	}
+	after := map[string]func(c *saslClient){
+		"SASL": func(c *saslClient) { c.authenticate("romeo") },
+		"SASL2": func(c *saslClient) {
+			c.ask("<authenticate xmlns='urn:xmpp:sasl:2' mechanism='PLAIN'><initial-response>"+plain("romeo", "secret")+"</initial-response></authenticate>", "</stream:features>")
+		},
+		"resumption failed": func(c *saslClient) {
+			c.authenticate("romeo")
+			c.ask("<resume xmlns='urn:xmpp:sm:3' previd='none' h='0'/>", "</failed>")
+		},
+		"resumption failed, inline": func(c *saslClient) {
+			c.ask("<authenticate xmlns='urn:xmpp:sasl:2' mechanism='PLAIN'><initial-response>"+plain("romeo", "secret")+
+				"</initial-response><resume xmlns='urn:xmpp:sm:3' previd='none' h='0'/></authenticate>", "</stream:features>")
+		},
+		"binding failed": func(c *saslClient) {
+			c.authenticate("romeo")
+			c.ask("<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>"+strings.Repeat("r", 2000)+"</resource></bind></iq>", "</iq>")
+		},
+	}
+	for what, log := range after {
+		c := newSASLClient(t, s)
+		log(c)
+		if got := c.ask("<iq type='get' id='"+strings.Repeat("i", 10000), "</stream:stream>"); !strings.Contains(got, "<policy-violation ") {
+			t.Errorf("%s: a large element: %.300s", what, got)
+		}
+		c = newSASLClient(t, s)
+		log(c)
+		counted(what, c)
+		xmpptest.Eventually(t, what+": nothing is counted for a client that has bound a resource", func() bool { return s.Held() == 0 })
+		body := strings.Repeat("x", 50000)
+		if got := c.ask("<message to='romeo@localhost' type='error'/><iq type='get' id='"+body+"' to='localhost'><ping xmlns='urn:xmpp:ping'/></iq>", "/>"); !strings.Contains(got, body) {
+			t.Errorf("%s: a large stanza after binding: %.300s", what, got)
+		}
+		_ = c.conn.Close()
+	}
+}
+
+// TestResumedIsAdmitted: the limits for clients that have bound no resource end when a session
+// is resumed, after SASL and together with SASL2.
+func TestResumedIsAdmitted(t *testing.T) {
+	s := xmpptest.NewServer(t, xmpptest.Config{Unauth: 1 << 20})
+	c := newSASLClient(t, s)
+	c.login("romeo")
+	_, id, _ := strings.Cut(c.ask("<enable xmlns='urn:xmpp:sm:3' resume='true'/>", "/>"), " id='")
+	id, _, _ = strings.Cut(id, "'")
+	resume := "<resume xmlns='urn:xmpp:sm:3' previd='" + id + "' h='0'/>"
+	again := []func(c *saslClient){
+		func(c *saslClient) {
+			c.authenticate("romeo")
+			c.ask(resume, "<resumed ")
+			c.ask("", "/>")
+		},
+		func(c *saslClient) {
+			c.ask("<authenticate xmlns='urn:xmpp:sasl:2' mechanism='PLAIN'><initial-response>"+plain("romeo", "secret")+"</initial-response>"+resume+"</authenticate>", "</success>")
+		},
+	}
+	for i, log := range again {
+		c := newSASLClient(t, s)
+		log(c)
+		id := strings.Repeat("x", 50000)
+		if got := c.ask("<iq type='get' id='"+id+"' to='localhost'><ping xmlns='urn:xmpp:ping'/></iq>", "/>"); !strings.Contains(got, id) {
+			t.Errorf("%d: a large stanza: %.300s", i, got)
+		}
+		if n := s.Held(); n != 0 {
+			t.Errorf("%d: %d bytes are counted", i, n)
+		}
+	}
+}
+
+// authenticate authenticates and opens the stream again.
+func (c *saslClient) authenticate(user string) {
+	c.t.Helper()
+	c.ask("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>"+plain(user, "secret")+"</auth>", "/>")
+	c.ask(openStream, "</stream:features>")
+}
+
 // login authenticates and binds the resource "r".
 func (c *saslClient) login(user string) {
 	c.t.Helper()
-	c.ask("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>"+base64.StdEncoding.EncodeToString([]byte("\x00"+user+"\x00secret"))+"</auth>", "/>")
-	c.ask(openStream, "</stream:features>")
+	c.authenticate(user)
 	c.ask("<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>r</resource></bind></iq>", "</iq>")
 }

@@ -12,7 +12,7 @@ import (
 // are settings of other packages.
 type StreamLimits struct {
 	MaxStanza     int           // largest first-level element, in bytes
-	MaxRestricted int           // the same before authentication
+	MaxRestricted int           // the same before authentication, and until a resource is bound
 	Idle          time.Duration // a client that sends nothing for this long is disconnected; 0 or below: never
 }
 
@@ -21,7 +21,8 @@ type StreamLimits struct {
 func (x *Set) SetStreamLimits(l StreamLimits) { x.limits.Store(&l) }
 
 // limits tells clients the limits of their streams in the stream features (XEP-0478):
-// before authentication those that apply until then, and the others after it. "It is
+// before authentication those that apply until then, and the others after it, which a client
+// may use as soon as it has bound a resource. "It is
 // acceptable for the limits on a stream to change whenever new stream features are
 // announced"
 // (https://xmpp.org/extensions/xep-0478.html#rules). A client that has announced limits of

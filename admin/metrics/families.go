@@ -166,6 +166,9 @@ var clientFamilies = []family{
 	{"roost_waiting_stanzas_bytes", gauge, "Memory of stanzas that wait for writes of the store and for keys.", nil, func(n *numbers, out *samples) {
 		out.add(n.sessions.WaitingBytes)
 	}},
+	{"roost_incomplete_stanzas_bytes", gauge, "Memory of stanzas of which a part has arrived, without small ones.", nil, func(n *numbers, out *samples) {
+		out.add(n.sessions.PartialBytes)
+	}},
 }
 
 var messageFamilies = []family{

@@ -268,6 +268,9 @@ func (s *Server) stopNow(t testing.TB) {
 	if n := s.loop.Held(); n != 0 {
 		t.Errorf("%d bytes are counted as held after all clients have left", n)
 	}
+	if n := s.Sessions.Stats().PartialBytes; n != 0 {
+		t.Errorf("%d bytes of incomplete stanzas are counted after all clients have left", n)
+	}
 	if c := s.Sessions.Counts(); c != (session.Counts{}) {
 		t.Errorf("counts after all clients have left: %+v", c)
 	}
