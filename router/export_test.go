@@ -3,6 +3,8 @@ package router
 import (
 	"testing"
 	"time"
+
+	"roost/jid"
 )
 
 // PresenceLocked reports whether an account's presence lock is held.
@@ -71,3 +73,13 @@ func (r *Router) Kicking() int32 { return r.kicking.Load() }
 
 // Stripe returns the index of an account's locks.
 func (r *Router) Stripe(bare string) uint64 { return r.stripe(bare) }
+
+// FlagReached says that a list of resources follows in an item with a message.
+const FlagReached = messageReached
+
+// MessageItem is a message between nodes, with these flags and fields that belong to them.
+func MessageItem(flags uint64, fields []byte, from jid.JID, xml string) []byte {
+	b := appendNumber(appendKind(nil, itemMessage), flags)
+	b = append(appendNumber(appendNumber(b, 0), 0), fields...)
+	return append(appendField(appendNumber(b, 0), from.String()), xml...)
+}

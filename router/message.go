@@ -138,19 +138,21 @@ func (r *Router) messageToBare(t *session.Turn, from Sender, st *stanza.Stanza, 
 // "the server MUST NOT deliver the stanza to any available resource with a negative
 // priority".
 func (r *Router) deliver(t *session.Turn, from Sender, st *stanza.Stanza, bare string, id int64) (taken Taken, barred bool) {
-	taken, barred = r.deliverHere(t, from, st, bare, id)
-	if !barred && r.deliverElsewhere(t, from, st, bare, id, taken) {
+	var few [10]*session.Session // enough to allocate nothing
+	here := r.messageRecipients(few[:0], from, bare)
+	taken, barred = r.deliverHere(t, from, st, bare, here, id)
+	if !barred && r.deliverElsewhere(t, from, st, bare, here, id, taken) {
 		taken = takenElsewhere
 	}
 	return taken, barred
 }
 
-// deliverHere is deliver for the resources of this node.
-func (r *Router) deliverHere(t *session.Turn, from Sender, st *stanza.Stanza, bare string, id int64) (taken Taken, barred bool) {
+// deliverHere is deliver for these resources of this node.
+func (r *Router) deliverHere(t *session.Turn, from Sender, st *stanza.Stanza, bare string, here []*session.Session, id int64) (taken Taken, barred bool) {
 	least := r.leastPriority(bare, st)
-	var few [10]*session.Session // enough to allocate nothing
+	var few [10]*session.Session
 	takers := few[:0]
-	for to := range r.Recipients(bare, Connected) {
+	for _, to := range here {
 		if bars(to, from.JID()) {
 			return NotTaken, true
 		}

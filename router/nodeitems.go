@@ -15,7 +15,7 @@ type itemKind byte
 
 // The kinds of items. The fields are in the order in which they are listed.
 const (
-	itemMessage      itemKind = iota + 1 // flags, hops, ID in the store, sender, stanza
+	itemMessage      itemKind = iota + 1 // flags, hops, ID in the store, with messageReached resources, with messageOnly a resource, sender, stanza
 	itemSent                             // sender, stanza: a message that it has sent
 	itemRefused                          // recipient, stanza, error: with which the stanza was answered
 	itemForward                          // sender, stanza: for a full JID
@@ -50,6 +50,9 @@ const (
 	messagePrimary = 1 << iota // the node has to see to it that someone gets the message
 	messageCopied              // the node's resources do not get it, but may get a copy
 	messageNoted               // its sender has addressed someone who may be a stranger: see strangers
+	messageReached             // there are resources that it reaches by way of other items
+	messageOnly                // it is for one resource only
+	messageAsk                 // with messagePrimary: the node has to find one that sees to it: see askReached
 )
 
 // maxHops is how often a message is passed on because its recipient has moved to another
@@ -180,6 +183,12 @@ type nodeSender struct {
 	key  string // the account for which its replies are kept in order
 
 	undelivered bool // the stanza was sent to a node that did not get it
+
+	// Of a message: see nodeMessage.
+	primary bool
+	reached []reached
+	only    string
+	left    []moved // sessions that it was for, and that had left when it was delivered
 }
 
 var _ Sender = (*nodeSender)(nil)

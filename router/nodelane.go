@@ -1,6 +1,8 @@
 package router
 
 import (
+	"slices"
+
 	"roost/jid"
 	"roost/session"
 	"roost/stanza"
@@ -216,7 +218,7 @@ func (l *nodeLane) undelivered(to NodeID, account string, kind itemKind, f *fiel
 	r, t := l.r, l.turn
 	switch kind {
 	case itemMessage:
-		l.undeliveredMessage(f)
+		l.undeliveredMessage(to, f)
 	case itemForward:
 		from := l.sender(0, f)
 		if st, done, ok := l.stanza(f); ok {
@@ -243,17 +245,22 @@ func (l *nodeLane) undelivered(to NodeID, account string, kind itemKind, f *fiel
 	}
 }
 
-// undeliveredMessage sends a message to someone else, stores it, or replies with an error.
-func (l *nodeLane) undeliveredMessage(f *fields) {
-	flags, hops, id := f.number(), int(f.number()), int64(f.number())
-	from := l.sender(0, f)
+// undeliveredMessage sends a message to someone else, stores it, or replies with an error. The node
+// did not get what else it was sent, either.
+func (l *nodeLane) undeliveredMessage(to NodeID, f *fields) {
+	m := f.nodeMessage()
+	m.reached = slices.DeleteFunc(m.reached, func(x reached) bool { return x.node == to })
+	from := l.messageSender(0, f, &m)
 	from.undelivered = true
+	if from.node == to {
+		from.node = 0
+	}
 	st, done, ok := l.stanza(f)
 	if !ok {
 		return
 	}
 	defer done()
-	if account, isAccount := target(from, st); isAccount && flags&messagePrimary != 0 {
-		l.r.messageArrived(l.turn, from, st, account, id, hops)
+	if account, isAccount := target(from, st); isAccount && m.flags&messagePrimary != 0 {
+		l.r.messageArrived(l.turn, from, st, account, m.id, m.hops)
 	}
 }

@@ -215,6 +215,16 @@ func (m *moves) where(account, resource string) NodeID {
 	return 0
 }
 
+// movedOf returns the sessions of an account that have moved away lately.
+func (m *moves) movedOf(account string) (all []moved) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, x := range m.moved[account] {
+		all = append(all, *x)
+	}
+	return all
+}
+
 // movedTo returns the nodes to which sessions of an account have moved lately.
 func (m *moves) movedTo(account string) (nodes []NodeID) {
 	m.mu.Lock()

@@ -1,6 +1,8 @@
 package router
 
 import (
+	"slices"
+
 	"roost/session"
 	"roost/stanza"
 )
@@ -71,12 +73,19 @@ func (r *Router) runRecipients(t *session.Turn, from Sender, to *session.Session
 	if !observed.Has(to) {
 		return
 	}
-	for s := range r.Recipients(to.BareJID(), Connected) {
+	account := to.BareJID()
+	var few [10]*session.Session
+	here := r.messageRecipients(few[:0], from, account)
+	for _, s := range here {
 		r.runRecipient(t, from, s, st, s == to)
 	}
-	for _, n := range r.nodesWith(nil, to.BareJID(), anyPlace) {
-		r.sendMessageItem(t, from, st, n, messageCopied, 0, 0)
+	if r.nodes == nil {
+		return
 	}
+	if !slices.Contains(here, to) { // it has just left
+		here = append(here, to)
+	}
+	r.copyElsewhere(t, from, st, account, here)
 }
 
 // runRefused calls the functions for an error reply of the server to a stanza.

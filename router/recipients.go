@@ -50,7 +50,12 @@ func (r *Router) HasRecipients(account string, which func(*session.Session) bool
 
 // resource returns the connected resource with a full JID, nil if there is none.
 func (r *Router) resource(full jid.JID) *session.Session {
-	return r.sessions.Find(full.BareString(), full.Resource())
+	return r.resourceOf(full.BareString(), full.Resource())
+}
+
+// resourceOf is resource for an account and the name of its resource.
+func (r *Router) resourceOf(account, resource string) *session.Session {
+	return r.sessions.Find(account, resource)
 }
 
 // KnowsResources reports whether AvailableResources need not block for an account.

@@ -83,6 +83,7 @@ type Router struct {
 	unlearned     retries[missedChange]     // changes of other nodes that could not be read
 	unreadable    retries[*session.Session] // whose stored messages could not be read
 	moves         moves
+	untaken       untakenCopies
 	changesSeen   changeClock
 	elsewhere     changesElsewhere
 	directing     atomic.Int64 // number of resources that have sent directed presence
