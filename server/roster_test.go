@@ -55,15 +55,20 @@ func TestLargeRoster(t *testing.T) {
 // hugeRoster gives romeo a number of contacts with names of 5,000 bytes.
 func hugeRoster(t *testing.T, s *Server, contacts int) {
 	t.Helper()
-	romeo := jid.MustParse("romeo@localhost")
-	ro, err := s.store.Roster(t.Context(), romeo)
+	addLongNames(t, s, jid.MustParse("romeo@localhost"), contacts)
+}
+
+// addLongNames gives an account a number of contacts with names of 5,000 bytes.
+func addLongNames(t *testing.T, s *Server, owner jid.JID, contacts int) {
+	t.Helper()
+	ro, err := s.store.Roster(t.Context(), owner)
 	if err != nil {
 		t.Fatal(err)
 	}
 	version := ro.Version
 	for i := range contacts {
 		item := store.RosterItem{JID: jid.MustParse(fmt.Sprintf("contact%d@localhost", i)), Name: strings.Repeat("n", 5000)}
-		versions, err := s.store.ApplyRoster(t.Context(), []store.RosterUpdate{{Owner: romeo, Expect: version, Put: &item}})
+		versions, err := s.store.ApplyRoster(t.Context(), []store.RosterUpdate{{Owner: owner, Expect: version, Put: &item}})
 		if err != nil {
 			t.Fatal(err)
 		}

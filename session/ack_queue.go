@@ -16,6 +16,7 @@ type ackQueue struct {
 	stored uint32 // number of entries that are in the store
 	copied uint32 // number of entries that are copies
 	large  int    // the size of the largest entry, if that is at least largeEntry
+	listed bool   // in Manager.large
 
 	// The newest entries may not have been sent on the present connection: they are sent
 	// when the client has read those before them.

@@ -22,7 +22,7 @@ const nsSM = "urn:xmpp:sm:3"
 var ackRequest = []byte("<r xmlns='" + nsSM + "'/>")
 
 // unackedShare is the size in bytes that the queue of a session may always have, however much
-// the others use.
+// the others use: see largeQueues.
 const unackedShare = 16 << 10
 
 // enableAcks enables stream management and tells the client so. wait is how long the client
@@ -132,7 +132,7 @@ func (s *Session) sendManaged(t *Turn, x *coldState, b []byte, u units) (accepte
 	behind := detached || x.queue().behind() // others have to be sent before it
 	full = open && !behind && !s.queueReserved(b, u) || (open || detached) && limit == keepLast
 	full = full && s.set(flagSlow)
-	x.keep(s.mgr, t, b, u)
+	s.keep(t, x, b, u)
 	if behind {
 		x.rare.unacked.unsent += u.count()
 	}
@@ -149,13 +149,13 @@ func (s *Session) trySendManaged(t *Turn, b []byte) bool {
 		return false
 	}
 	if stanza {
-		x.keep(s.mgr, t, b, units{})
+		s.keep(t, x, b, units{})
 	}
 	return true
 }
 
 // keep adds stanzas to the queue. Under mu.
-func (x *coldState) keep(m *Manager, t *Turn, b []byte, u units) {
+func (s *Session) keep(t *Turn, x *coldState, b []byte, u units) {
 	r := x.needRare()
 	if r.unacked == nil {
 		r.unacked = ackQueues.Get().(*ackQueue)
@@ -172,7 +172,8 @@ func (x *coldState) keep(m *Manager, t *Turn, b []byte, u units) {
 		q.add(ackEntry{stanza: b[begin:end], at: at})
 		begin = end
 	}
-	m.unackedBytes.Add(int64(q.bytes() - before))
+	s.mgr.unackedBytes.Add(int64(q.bytes() - before))
+	s.mgr.large.grew(s, x)
 }
 
 // entry returns the entry for one stanza.
@@ -198,6 +199,7 @@ func (u *units) entry(b []byte, at int64) ackEntry {
 func (x *coldState) drop(m *Manager, n uint32) {
 	q := x.rare.unacked
 	m.unackedBytes.Add(-int64(q.drop(n)))
+	m.large.shrank(x)
 	if q.len == 0 {
 		x.rare.unacked = nil
 		q.release()
@@ -221,7 +223,8 @@ const (
 )
 
 // mayKeep checks the limits of the queue. Its largest stanza does not count, unless the
-// session waits to be resumed. To keep the order, the stanza that exceeds a limit is still
+// session waits to be resumed. The limit of all queues counts only while they grow faster than
+// largeQueues can make room. To keep the order, the stanza that exceeds a limit is still
 // taken before the session ends, and so are those that arrive until it has ended, up to twice
 // the limit. Under coldState.mu.
 func (s *Session) mayKeep(x *coldState) int {
@@ -232,7 +235,7 @@ func (s *Session) mayKeep(x *coldState) int {
 	switch {
 	case n > 2*cfg.Unacked:
 		return keepNone
-	case n > cfg.Unacked, n > unackedShare && s.mgr.unackedBytes.Load() > cfg.UnackedMemory:
+	case n > cfg.Unacked, n > unackedShare && s.mgr.unackedBytes.Load() > crowded(cfg.UnackedMemory):
 		return keepLast
 	}
 	return keepMore
@@ -327,6 +330,7 @@ func (x *coldState) dropUnwanted(m *Manager, unwanted func([]byte) bool) {
 		return
 	}
 	m.unackedBytes.Add(-int64(q.remove(func(e *ackEntry) bool { return unwanted(e.stanza) })))
+	m.large.shrank(x)
 	if q.len == 0 {
 		x.drop(m, 0)
 	}

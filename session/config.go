@@ -133,8 +133,9 @@ type Config struct {
 	// default 1 MiB.
 	Unacked int `reload:"yes"`
 
-	// UnackedMemory limits the size of such stanzas of all clients together, in bytes; each
-	// client may always have 16 KiB. Default 256 MiB.
+	// UnackedMemory limits the size of such stanzas of all clients together, in bytes. Beyond
+	// it, the sessions of the accounts with the most end; each client may always have 16 KiB.
+	// Default 256 MiB.
 	UnackedMemory int64 `reload:"yes"`
 
 	// Logger gets the log; nil discards it.

@@ -12,7 +12,7 @@ import (
 const (
 	endedClosed = "closed"      // the client closed its stream
 	endedLost   = "lost"        // the connection ended without a </stream:stream>
-	endedSlow   = "slow-reader" // its outbox was full
+	endedSlow   = "slow-reader" // its outbox was full, or too much was not acknowledged
 	endedMoved  = "moved"       // its client has resumed it on another node
 )
 

@@ -123,6 +123,7 @@ func (f *Fetch) arrive(t *Turn, d *sessiondata.Session, event uint32, prepare fu
 		return nil, errTwice
 	}
 	x.mu.Lock()
+	m.large.grew(s, x)
 	s.await(x)
 	x.mu.Unlock()
 	f.arrived, f.at = s, uint32(len(d.Stanzas))
@@ -190,6 +191,7 @@ func (s *Session) fill(all []sessiondata.Stanza, at *uint32) bool {
 	*at += n
 	x.sent += n
 	s.mgr.unackedBytes.Add(int64(q.bytes() - before))
+	s.mgr.large.grew(s, x)
 	return true
 }
 

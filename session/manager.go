@@ -14,6 +14,7 @@ import (
 	"roost/internal/events"
 	"roost/internal/histogram"
 	"roost/internal/job"
+	"roost/internal/loglimit"
 	"roost/internal/panics"
 	"roost/internal/peernet"
 )
@@ -50,6 +51,7 @@ type Manager struct {
 	leaving        atomic.Int64 // sessions that are handed on, or that are out of the tables but not yet announced
 	partials       partials
 	unackedBytes   atomic.Int64 // of stanzas that clients have not acknowledged
+	large          largeQueues
 	awaited        awaited
 	paced          paced
 	copies         struct {
@@ -99,6 +101,7 @@ func NewManager(cfg Config) *Manager {
 	m.decoys.m, m.decoys.hash = m, &keyedHash{key: cfg.Secret}
 	m.missing.m = m
 	m.awaited.m = m
+	m.large = largeQueues{m: m, all: xsync.NewMapOf[*coldState, *Session](), log: loglimit.New(cfg.Logger, "more sessions ended because of --unacked-memory than are logged")}
 	m.paced.m = m
 	m.detached.m = m
 	m.tokenCounts.m = m
@@ -295,6 +298,7 @@ func (m *Manager) Close() {
 	m.writes.close()
 	m.tokenCounts.close()
 	m.loginLog.close()
+	m.large.log.Close()
 }
 
 // logFault logs an error of the server because of which the login of an account has failed, or lacks

@@ -101,6 +101,7 @@ func (m *Manager) restore(c Conn, b []byte, r *Restored) error {
 	m.restored.all.Add(1)
 	x.until = m.second() + uint16(wait)
 	m.detached.add(s, x)
+	m.large.grew(s, x)
 	x.mu.Unlock()
 	r.Sessions++
 	if over {

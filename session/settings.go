@@ -43,6 +43,9 @@ func (m *Manager) SetConfig(cfg Config) {
 	if next.AckInterval != before.AckInterval {
 		m.paced.soon()
 	}
+	if m.unackedBytes.Load() > next.UnackedMemory {
+		m.large.start()
+	}
 	m.throttle.set(&next.Config)
 	m.fanout.setRate(next.FanoutRate)
 }
