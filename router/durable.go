@@ -46,9 +46,9 @@ func (r *Router) deliverDurably(t *session.Turn, from Sender, st *stanza.Stanza)
 
 // appendDurable stores a message and returns its ID.
 func (r *Router) appendDurable(t *session.Turn, from Sender, st *stanza.Stanza, to jid.JID) (id int64, err error) {
-	var quota store.OfflineQuota
-	if !r.hasTaker(st, to) {
-		quota = r.offlineQuota()
+	quota := r.offlineQuota()
+	if r.hasTaker(st, to) {
+		quota = r.takersQuota(quota, to)
 	}
 	b := stanza.AppendForward(t.GetBuf(), st, stanza.Edit{From: address(from)})
 	defer t.PutBuf(b)
@@ -60,9 +60,33 @@ func (r *Router) appendDurable(t *session.Turn, from Sender, st *stanza.Stanza, 
 	return stored[0].ID, stored[0].Err
 }
 
-// hasTaker reports whether there is a resource to take a message. Such messages do not count
-// towards the quota for offline messages: the limits of outboxes and of the queues of
-// unacknowledged stanzas apply to them.
+// leastStored is about the size of the smallest message in the store, in bytes.
+const leastStored = 128
+
+// takersQuota returns the quota for a message that a client is there to take. It leaves the store as
+// soon as the client has it, so it may exceed the quota for offline messages, by what all sessions of
+// the account may have unacknowledged. Without any limit, clients that never acknowledge could fill
+// the store.
+func (r *Router) takersQuota(q store.OfflineQuota, account jid.JID) store.OfflineQuota {
+	n := len(r.knownPlaces(account.String()))
+	for range r.Recipients(account.String(), Everyone) {
+		n++
+	}
+	bytes := n * r.sessions.MaxUnacked()
+	q.Messages, q.SenderMessages = extend(q.Messages, bytes/leastStored), extend(q.SenderMessages, bytes/leastStored)
+	q.Bytes, q.SenderBytes = extend(q.Bytes, int64(bytes)), extend(q.SenderBytes, int64(bytes))
+	return q
+}
+
+// extend adds to a limit, of which 0 means that there is none.
+func extend[T int | int64](limit, more T) T {
+	if limit <= 0 {
+		return limit
+	}
+	return limit + more
+}
+
+// hasTaker reports whether there is a resource to take a message: see takersQuota.
 func (r *Router) hasTaker(st *stanza.Stanza, account jid.JID) bool {
 	if st.HasTo && st.To.IsFull() {
 		if to := r.resource(st.To); to != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -199,6 +200,32 @@ func TestDurableQuota(t *testing.T) {
 	romeo.sync()
 	if got := storedMessages(t, s); got != quota {
 		t.Errorf("%d messages are in the store, want %d", got, quota)
+	}
+}
+
+// TestDurableUnacked: a client that takes messages and never acknowledges them does not fill the store
+// beyond what the sessions of its account may have unacknowledged, however often it comes back.
+func TestDurableUnacked(t *testing.T) {
+	const quota, unacked = 2, 64 << 10
+	cfg := durable()
+	cfg.Router.MaxOffline, cfg.Router.OfflineShare = quota, 100
+	cfg.Session.Unacked = unacked
+	s := xmpptest.NewServer(t, cfg)
+	romeo := loginRaw(t, s, "romeo", plainHeader)
+	most := quota + unacked/router.LeastStored
+	for i := range 5 {
+		juliet := loginManaged(t, s, "juliet", "r"+strconv.Itoa(i)) // it is not available, and gets no stored messages
+		for range 4 {
+			romeo.write(strings.Repeat("<message type='chat' to='juliet@localhost/r"+strconv.Itoa(i)+"'><body>b</body></message>", most/8))
+			romeo.sync()
+		}
+		juliet.lose(s, "juliet@localhost/r"+strconv.Itoa(i))
+		if got := storedMessages(t, s); got > most {
+			t.Fatalf("%d messages are in the store, want at most %d", got, most)
+		}
+	}
+	if got := storedMessages(t, s); got <= quota+most/4 {
+		t.Errorf("only %d messages are in the store", got)
 	}
 }
 

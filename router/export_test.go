@@ -83,3 +83,6 @@ func MessageItem(flags uint64, fields []byte, from jid.JID, xml string) []byte {
 	b = append(appendNumber(appendNumber(b, 0), 0), fields...)
 	return append(appendField(appendNumber(b, 0), from.String()), xml...)
 }
+
+// LeastStored is about the size of the smallest stored message.
+const LeastStored = leastStored

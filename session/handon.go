@@ -182,6 +182,10 @@ func (s *Session) AppendStoredUnacked(ids []int64) []int64 {
 	return ids
 }
 
+// MaxUnacked returns the size in bytes of the stanzas that a session may have unacknowledged
+// (Config.Unacked).
+func (m *Manager) MaxUnacked() int { return m.config().Unacked }
+
 // MustAckStored reports whether the client has messages of SendStored unacknowledged, and
 // limit or more bytes of stanzas in all. Any goroutine may call it.
 func (s *Session) MustAckStored(limit int) bool {
