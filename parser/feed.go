@@ -54,23 +54,28 @@ func (p *Parser) parse(s *Scratch, data []byte, n int) (result, int, *Error) {
 }
 
 // carry makes the current element, whose received bytes are b, the partial element of p.
-// The Scratch's memory is as large as the largest element that it has parsed. So on a
-// restricted stream, or if it is much more than the element needs, the element is copied into
-// memory of exactly its size.
+// The Scratch's memory is as large as the largest element that it has parsed. So if it is much
+// more than the element needs, the element is copied into a smaller Tape, and on a restricted
+// stream into memory of exactly its size.
 func (p *Parser) carry(s *Scratch, b []byte) {
 	d := s.tape
-	if p.flags&flagRestricted == 0 && d.Held() <= maxSpare+2*d.needs(len(b)) {
+	most := maxSpare + 2*d.needs(len(b))
+	switch {
+	case p.flags&flagRestricted != 0:
+		p.partial = d.compact(b)
+	case d.Held() <= most:
 		d.own = append(d.own[:0], b...)
 		p.partial, s.tape = d, s.getTape()
-	} else {
-		p.partial = d.compact(b)
+	default:
+		p.partial = s.getSmall(most)
+		d.copyTo(p.partial, b)
 	}
 	p.partial.src = p.partial.own
 }
 
 // maxSpare is how much more memory than twice its size an incomplete element may keep, in
 // bytes.
-const maxSpare = 16 << 10
+const maxSpare = 64 << 10
 
 // boundary returns the last position between two characters at or before n.
 func boundary(b []byte, n int) int {

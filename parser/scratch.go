@@ -67,6 +67,15 @@ func (d *Tape) compact(b []byte) *Tape {
 	return &c
 }
 
+// copyTo makes c a copy of the Tape with b as its bytes, in the memory that c has.
+func (d *Tape) copyTo(c *Tape, b []byte) {
+	own, text, tape, open, binds, memo := c.own, c.text, c.tape, c.open, c.binds, c.memo
+	*c = *d
+	c.src, c.outer = nil, nil
+	c.own, c.text, c.tape = append(own[:0], b...), append(text[:0], d.text...), append(tape[:0], d.tape...)
+	c.open, c.binds, c.memo = append(open[:0], d.open...), append(binds[:0], d.binds...), append(memo[:0], d.memo...)
+}
+
 const (
 	spareTapes     = 8        // limit of the Tapes that a Scratch keeps
 	maxSpareBytes  = 64 << 10 // limit in bytes of a buffer that a spare Tape keeps
@@ -85,6 +94,17 @@ func (s *Scratch) getTape() *Tape {
 		return d
 	}
 	return newTape()
+}
+
+// getSmall is getTape for one that holds at most this many bytes.
+func (s *Scratch) getSmall(most int) *Tape {
+	for i, d := range slices.Backward(s.free) {
+		if d.Held() <= most {
+			s.free = slices.Delete(s.free, i, i+1)
+			return d
+		}
+	}
+	return new(Tape)
 }
 
 func (s *Scratch) putTape(d *Tape) {

@@ -61,7 +61,7 @@ func TestSavedUnchanged(t *testing.T) {
 	n.a = n.start("a")
 	romeo := n.request(n.a)
 	romeo.await("<resumed ")
-	xmpptest.Eventually(t, "the node has compared the versions", func() bool { return n.onA.Calls("RosterVersions") == 2 }) // once at the stop
+	xmpptest.Eventually(t, "the node has compared the versions", func() bool { return n.onA.Calls("RosterVersions") >= 2 }) // once at the stop
 	romeo.sync()
 	if strings.Contains(romeo.got, "id='push-") || n.onA.Calls("RosterChanges") != 0 {
 		t.Errorf("%s; the changes of rosters were read %d times", romeo.got, n.onA.Calls("RosterChanges"))

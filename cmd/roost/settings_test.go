@@ -53,6 +53,7 @@ var withoutFlag = map[string]string{
 	"Session.KeyWorkers":           "follows from the CPUs",
 	"Session.FailureDelay":         "tests turn it off; a server has no reason to",
 	"Session.Shards":               "nothing is gained by another number",
+	"Session.PartialMemory":        "no need for another limit so far",
 	"Session.Sent":                 "for tests",
 
 	"Cluster.Logger":      "filled in by the server",

@@ -152,7 +152,7 @@ var mutations = []struct{ file, old, new string }{
 	{"../conn.go", "if c.layer != layer {", "if false {"},
 	{"../conn.go", "if c.loop.unread[c] != nil {\n\t\treturn ErrPipelined\n\t}\n", ""},
 	{"../listen.go", "\tc.state = stateClosed\n", ""},
-	{"../listen.go", "c.loop.p.addrs.release(c.loop.p.unauth.leave(c))\n", ""},
+	{"../listen.go", "c.loop.p.addrs.release(c.loop.p.unauth.leave(&c.peer))\n", ""},
 	{"../listen.go", "\t_ = epoll.Close(fd)\n\tc.loop", "\t_ = fd\n\tc.loop"},
 	{"../deadline.go", `c.stall != 0 && now > c.stall && !c.paused`, `c.stall != 0 && now > c.stall`},
 	{"../deadline.go", `c.stall != 0 && now > c.stall && !c.paused`, `c.stall == 99`},
