@@ -122,6 +122,23 @@ func TestRegisteredWhereItArrives(t *testing.T) {
 	m.check(m.b, m.a)
 }
 
+// TestRegisteredNowhere: the directory has lost the entry of a session that is moving, and another
+// node has stored a message, because it did not find the resource. The client gets it where it is.
+func TestRegisteredNowhere(t *testing.T) {
+	m := newMovesAgain(t)
+	m.resume(m.b, func(do takeFunc) (router.Registered, error) {
+		m.a.Node().Unregister("juliet@localhost", "r")
+		message := store.NewMessage{From: jid.MustParse("romeo@localhost/r"), Received: time.Now(),
+			Stanza: []byte("<message from='romeo@localhost/r' to='juliet@localhost' type='chat' id='m.7'><body>b</body></message>")}
+		if err := m.b.Store.AppendOffline(t.Context(), jid.MustParse("juliet@localhost"), message, store.OfflineQuota{}); err != nil {
+			t.Error(err)
+		}
+		return do()
+	})
+	m.phone.await("<resumed ")
+	m.phone.await("id='m.7'")
+}
+
 // TestRegisteredLater: the node to which a session moves can register it only later, before the
 // other one knows that the session has arrived.
 // Bug: the session ended on both nodes, and nobody was told.

@@ -171,8 +171,8 @@ func (r *Router) takeSession(t *session.Turn, x *fetching, node NodeID, data []b
 	case got.Taken || got.Full:
 		x.Cancel()
 		return false
-	default:
-		r.hasMoved(t, s, &got)
+	case r.hasMoved(t, s, &got):
+		offlinePending.Set(s) // others have not found the resource, and may have stored messages
 	}
 	if len(got.Places) > 0 {
 		Observe(s)
@@ -201,12 +201,13 @@ type origin struct {
 var origins = session.NewSlot[origin]()
 
 // hasMoved is called when the entry of a session that has come from another node is one of this
-// node.
-func (r *Router) hasMoved(t *session.Turn, s *session.Session, got *Registered) {
+// node. It reports whether there was no entry.
+func (r *Router) hasMoved(t *session.Turn, s *session.Session, got *Registered) (missing bool) {
 	origins.Drop(s)
-	if got.Replaced.Node == 0 && !got.Known {
+	if missing = got.Replaced.Node == 0 && !got.Known; missing {
 		r.announceAgain(t, s)
 	}
+	return missing
 }
 
 // unregisterGone removes the entry of a session that has left while it was registered.
