@@ -77,11 +77,12 @@ func (r *Router) Stripe(bare string) uint64 { return r.stripe(bare) }
 // FlagReached says that a list of resources follows in an item with a message.
 const FlagReached = messageReached
 
-// MessageItem is a message between nodes, with these flags and fields that belong to them.
-func MessageItem(flags uint64, fields []byte, from jid.JID, xml string) []byte {
+// MessageItem is a message between nodes, with these flags and fields that belong to them, from a
+// client of a node; 0: of the one that has sent the item.
+func MessageItem(flags uint64, fields []byte, node NodeID, from jid.JID, xml string) []byte {
 	b := appendNumber(appendKind(nil, itemMessage), flags)
 	b = append(appendNumber(appendNumber(b, 0), 0), fields...)
-	return append(appendField(appendNumber(b, 0), from.String()), xml...)
+	return append(appendField(appendNumber(b, uint64(node)), from.String()), xml...)
 }
 
 // LeastStored is about the size of the smallest stored message.

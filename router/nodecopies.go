@@ -188,8 +188,11 @@ func (r *Router) followRecipient(t *session.Turn, from *nodeSender, st *stanza.S
 		return false
 	}
 	to := r.moves.where(account, st.To.Resource())
+	if to == 0 || !slices.Contains(r.nodes.Others(), to) {
+		return false // it has not moved, or that node has died
+	}
 	m := nodeMessage{flags: messagePrimary, id: id, hops: hops + 1, reached: from.reached}
-	return to != 0 && r.sendMessageItem(t, from, st, to, &m)
+	return r.sendMessageItem(t, from, st, to, &m)
 }
 
 // hasMessage reports whether a resource of this node takes messages that is said to have been sent

@@ -322,8 +322,8 @@ func TestUnknownFlags(t *testing.T) {
 	const message = "<message from='romeo@localhost/r' to='juliet@localhost' id='m.%'><body>b</body></message>"
 	lane := nodes[0].Router.NewLane()
 	for _, b := range [][]byte{
-		router.MessageItem(1|1<<20, nil, jid.MustParse("romeo@localhost/r"), strings.ReplaceAll(message, "%", "0")),
-		router.MessageItem(1|router.FlagReached, []byte{200, 3, 'a'}, jid.MustParse("romeo@localhost/r"), strings.ReplaceAll(message, "%", "1")),
+		router.MessageItem(1|1<<20, nil, 0, jid.MustParse("romeo@localhost/r"), strings.ReplaceAll(message, "%", "0")),
+		router.MessageItem(1|router.FlagReached, []byte{200, 3, 'a'}, 0, jid.MustParse("romeo@localhost/r"), strings.ReplaceAll(message, "%", "1")),
 	} {
 		lane.Item(nodes[1].Node().Self(), "romeo@localhost", b)
 		lane.Flush()
@@ -334,4 +334,16 @@ func TestUnknownFlags(t *testing.T) {
 	if got := juliet.received(); !slices.Equal(got, []int{0}) {
 		t.Errorf("received %v", got)
 	}
+}
+
+// TestRefusedWhereItWasSent: a message that another node has passed on to the sender's own node, where
+// nobody takes it, is refused: the sender gets the error.
+func TestRefusedWhereItWasSent(t *testing.T) {
+	_, nodes := newCluster(t, 2, xmpptest.Config{})
+	romeo := goOnline(t, nodes[0], "romeo", "r")
+	lane := nodes[0].Router.NewLane()
+	lane.Item(nodes[1].Node().Self(), "romeo@localhost", router.MessageItem(1, nil, nodes[0].Node().Self(), jid.MustParse("romeo@localhost/r"),
+		"<message from='romeo@localhost/r' to='juliet@localhost/none' id='m.0'><body>b</body></message>"))
+	lane.Flush()
+	romeo.await("type='error'")
 }

@@ -199,7 +199,7 @@ func (n *nodeSender) JID() jid.JID { return n.jid }
 // SendBytes sends a reply to the node.
 func (n *nodeSender) SendBytes(t *session.Turn, b []byte) bool {
 	node := n.node
-	if node == 0 {
+	if node == 0 || node == n.r.nodes.Self() { // what it has sent may come back
 		if to := n.r.resource(n.jid); to != nil {
 			return to.SendBytes(t, b)
 		}

@@ -331,6 +331,10 @@ func (n *Node) Unregister(account, resource string) {
 // Send implements router.Nodes.
 func (n *Node) Send(to router.NodeID, account string, b []byte) bool {
 	n.c.mu.Lock()
+	if to == n.id { // as package cluster
+		n.c.mu.Unlock()
+		return false
+	}
 	if n.holding {
 		account, b := strings.Clone(account), slices.Clone(b)
 		n.sent = append(n.sent, func() { n.Send(to, account, b) })
