@@ -182,9 +182,10 @@ func (r *Router) followMoved(t *session.Turn, from *nodeSender, st *stanza.Stanz
 }
 
 // followRecipient sends a message for the full JID of a session that has left this node lately to where
-// it is now.
+// it is now. One that was not delivered is not passed on in this way: it may have gone the same way
+// before, and the error for it would go back by nodes from which its sender may have moved, too.
 func (r *Router) followRecipient(t *session.Turn, from *nodeSender, st *stanza.Stanza, account string, id int64, hops int) bool {
-	if !st.HasTo || !st.To.IsFull() || hops >= maxHops || r.resource(st.To) != nil {
+	if from.undelivered || !st.HasTo || !st.To.IsFull() || hops >= maxHops || r.resource(st.To) != nil {
 		return false
 	}
 	to := r.moves.where(account, st.To.Resource())

@@ -196,13 +196,14 @@ var _ Sender = (*nodeSender)(nil)
 // JID is the address.
 func (n *nodeSender) JID() jid.JID { return n.jid }
 
-// SendBytes sends a reply to the node.
+// SendBytes sends a reply to the node, or to the client if that is here: it may have moved, and what it
+// has sent may come back. The node would not pass the reply on to where it has come from.
 func (n *nodeSender) SendBytes(t *session.Turn, b []byte) bool {
+	if to := n.r.resource(n.jid); to != nil {
+		return to.SendBytes(t, b)
+	}
 	node := n.node
-	if node == 0 || node == n.r.nodes.Self() { // what it has sent may come back
-		if to := n.r.resource(n.jid); to != nil {
-			return to.SendBytes(t, b)
-		}
+	if node == 0 || node == n.r.nodes.Self() {
 		p, ok := findPlace(n.r.askPlaces(t, n.jid.BareString()), n.jid.Resource())
 		if !ok {
 			return false // also without a cluster
