@@ -202,7 +202,7 @@ func (r *Router) hasMessage(from *nodeSender, st *stanza.Stanza, account string)
 	if len(from.reached) == 0 {
 		return false
 	}
-	self, left, none := r.nodes.Self(), from.reached[:0], r.untaken.has(untaken(account, from, st))
+	self, left, none := r.nodes.Self(), from.reached[:0], r.untaken.has(r.untakenKey(account, from, st))
 	for _, x := range from.reached {
 		if x.takes && x.node == self {
 			if s := r.resourceOf(account, x.resource); s != nil && NonNegative(s) && !s.Ending() && !none {
@@ -258,6 +258,6 @@ func (r *Router) copyArrived(t *session.Turn, from *nodeSender, st *stanza.Stanz
 		return
 	}
 	if taken, _ := r.deliverHere(t, from, st, account.String(), here, id); taken == NotTaken {
-		r.untaken.add(untaken(account.String(), from, st))
+		r.untaken.add(r.untakenKey(account.String(), from, st))
 	}
 }

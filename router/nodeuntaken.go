@@ -1,7 +1,7 @@
 package router
 
 import (
-	"strings"
+	"hash/maphash"
 	"sync"
 	"time"
 
@@ -12,26 +12,29 @@ import (
 // to have one. Otherwise a resource that has come since might be.
 type untakenCopies struct {
 	mu   sync.Mutex
-	last map[untakenCopy]time.Time
-	full time.Time // when one was not added
-}
-
-// untakenCopy identifies a message. Those of a sender without an ID cannot be told apart.
-type untakenCopy struct {
-	account, from, id string
+	last map[uint64]time.Time // by untakenKey
+	full time.Time            // when one was not added
 }
 
 const (
 	untakenFor = time.Minute // longer than it takes until a message is returned from a node that has died
-	maxUntaken = 1 << 14     // some 5 MB
+	maxUntaken = 1 << 14     // some 1 MB
 )
 
-func untaken(account string, from Sender, st *stanza.Stanza) untakenCopy {
-	return untakenCopy{account, address(from), string(st.ID)}
+// untakenKey identifies a message by a hash: its ID may be as long as a stanza. Those of a sender
+// without an ID cannot be told apart.
+func (r *Router) untakenKey(account string, from Sender, st *stanza.Stanza) uint64 {
+	var h maphash.Hash
+	h.SetSeed(r.seed)
+	for _, part := range []string{account, address(from)} {
+		_, _ = h.WriteString(part)
+		_ = h.WriteByte(0)
+	}
+	_, _ = h.Write(st.ID)
+	return h.Sum64()
 }
 
-func (u *untakenCopies) add(c untakenCopy) {
-	c.account = strings.Clone(c.account) // it is borrowed
+func (u *untakenCopies) add(c uint64) {
 	now := time.Now()
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -44,20 +47,20 @@ func (u *untakenCopies) add(c untakenCopy) {
 		u.full = now
 		return
 	case u.last == nil:
-		u.last = make(map[untakenCopy]time.Time)
+		u.last = make(map[uint64]time.Time)
 	}
 	u.last[c] = now
 	u.forgetLater(c, untakenFor)
 }
 
-func (u *untakenCopies) has(c untakenCopy) bool {
+func (u *untakenCopies) has(c uint64) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	_, has := u.last[c]
 	return has || !u.full.IsZero() && time.Since(u.full) < untakenFor
 }
 
-func (u *untakenCopies) forgetLater(c untakenCopy, after time.Duration) {
+func (u *untakenCopies) forgetLater(c uint64, after time.Duration) {
 	time.AfterFunc(after, func() {
 		u.mu.Lock()
 		defer u.mu.Unlock()
