@@ -72,9 +72,10 @@ func Commands(text, program string) (all []Command) {
 	return all
 }
 
-// WithoutCommands returns a document without the lines that are commands of a program.
+// WithoutCommands returns a document without the commands of a program: complete lines,
+// and commands within sentences. [DocumentedCommands] tests these.
 func WithoutCommands(text, program string) string {
-	return regexp.MustCompile(`(?m)^    (?:go run \./cmd/|\./)?`+program+` .*$`).ReplaceAllString(text, "")
+	return regexp.MustCompile("(?m)^    (?:go run \\./cmd/|\\./)?"+program+" .*$|`(?:go run \\./cmd/)?"+program+" [^`\n]*`").ReplaceAllString(text, "")
 }
 
 // Flags returns the names of all flags of a program.
