@@ -7,7 +7,11 @@
 package epoll
 
 import (
+	"encoding/binary"
+	"fmt"
+
 	"github.com/cloudwego/netpoll"
+	"golang.org/x/sys/unix"
 )
 
 // Operator is a descriptor and the functions that a Poll calls for its events, with
@@ -28,15 +32,30 @@ type Source = netpoll.Poll
 type Poll struct {
 	poll  netpoll.Poll
 	fd    int
+	waker Operator    // of an eventfd
 	freed []*Operator // since the last batch of events; owned by the goroutine that is in Wait
 }
 
 // Open opens a Poll. begin and end are called around each batch of events, on the
 // goroutine that is in Wait; closed reports that no other batch follows.
 func Open(begin func(), end func(closed bool)) (*Poll, error) {
+	wake, err := unix.Eventfd(0, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("epoll: open: %w", err)
+	}
 	p := new(Poll)
-	var err error
-	if p.poll, p.fd, err = open(begin, p.release, end); err != nil {
+	p.poll, p.fd, err = open(begin, p.release, end)
+	if err == nil {
+		p.Init(&p.waker, wake)
+		p.waker.OnRead = func(Source) error {
+			var count [8]byte
+			_, err := Read(int32(wake), count[:])
+			return err
+		}
+		err = p.WatchRead(&p.waker)
+	}
+	if err != nil {
+		_ = unix.Close(wake)
 		return nil, err
 	}
 	return p, nil
@@ -46,10 +65,20 @@ func Open(begin func(), end func(closed bool)) (*Poll, error) {
 func (p *Poll) FD() int { return p.fd }
 
 // Wait handles events until Close.
-func (p *Poll) Wait() error { return p.poll.Wait() }
+func (p *Poll) Wait() error {
+	defer unix.Close(p.waker.FD)
+	return p.poll.Wait()
+}
 
-// Wake makes Wait handle a batch of events, which may be empty.
-func (p *Poll) Wake() error { return p.poll.Trigger() }
+// Wake makes Wait handle a batch of events, which may be empty. It must not be called after
+// Wait has returned. netpoll's own Trigger, and what it does in Wait, are system calls that Go's
+// scheduler is told of: each wakes its monitor thread, which then runs every 20 us for a while.
+func (p *Poll) Wake() error {
+	var one [8]byte
+	binary.NativeEndian.PutUint64(one[:], 1)
+	_, err := Write(int32(p.waker.FD), one[:])
+	return err
+}
 
 // Close ends Wait.
 func (p *Poll) Close() error { return p.poll.Close() }

@@ -3,6 +3,7 @@
 package epoll
 
 import (
+	"os"
 	"reflect"
 	"runtime"
 	"testing"
@@ -157,4 +158,50 @@ func TestFree(t *testing.T) {
 	if err := <-ended; err != nil {
 		t.Fatal(err)
 	}
+}
+
+// TestWake: each call makes Wait handle a batch, without an allocation, and Close leaves no open
+// descriptor.
+func TestWake(t *testing.T) {
+	before := openFiles(t)
+	batches := make(chan struct{})
+	poll, err := Open(func() {}, func(closed bool) {
+		if !closed {
+			batches <- struct{}{}
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error)
+	go func() { ended <- poll.Wait() }()
+	if n := testing.AllocsPerRun(100, func() {
+		if err := poll.Wake(); err != nil {
+			t.Error(err)
+		}
+		select {
+		case <-batches:
+		case <-time.After(waitLimit):
+			t.Error("Wake does not end the wait")
+		}
+	}); n > 3 { // those of time.After
+		t.Errorf("%v allocations", n)
+	}
+	_ = poll.Close()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	if after := openFiles(t); after != before {
+		t.Errorf("%d files are open, %d were before", after, before)
+	}
+}
+
+// openFiles returns how many descriptors this process has.
+func openFiles(t *testing.T) int {
+	t.Helper()
+	files, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(files)
 }
