@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -43,6 +44,15 @@ func start(config Config, h router.NodeHandler) (*Node, error) {
 		return nil, err
 	}
 	return n, n.Start(context.Background())
+}
+
+// hold returns a channel that is closed by release, or at the end of the test. Nodes whose handlers wait
+// for it must be opened before: their ends wait for the handlers.
+func hold(t testing.TB) (held <-chan struct{}, release func()) {
+	c := make(chan struct{})
+	release = sync.OnceFunc(func() { close(c) })
+	t.Cleanup(release)
+	return c, release
 }
 
 // testLogger logs to the test.

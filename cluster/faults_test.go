@@ -238,8 +238,8 @@ func TestLaneOfTheDead(t *testing.T) {
 	server := redistest.Start(t)
 	proxy := redistest.StartProxy(t, server.Addr)
 	nodes, handlers := pair(t, server.URL(), proxy.URL())
-	hold := make(chan struct{})
-	handlers[1].Hold = func(string) { <-hold }
+	held, release := hold(t)
+	handlers[1].Hold = func(string) { <-held }
 	const items = 10
 	for i := range items {
 		nodes[0].Send(nodes[1].Self(), "a@x", fmt.Append(nil, i))
@@ -247,7 +247,7 @@ func TestLaneOfTheDead(t *testing.T) {
 	xmpptest.Eventually(t, "the items are received", func() bool { return nodes[1].Stats().ReceivedItems == items })
 	proxy.Cut()
 	xmpptest.Eventually(t, "the items are returned", func() bool { return len(handlers[0].Returned()) == items })
-	close(hold) // its lease is over, and it does not know yet what the others have done
+	release() // its lease is over, and it does not know yet what the others have done
 	proxy.Mend()
 	xmpptest.Eventually(t, "everything is to be registered again", func() bool { return handlers[1].Rejoins() > 0 })
 	waitAlive(t, nodes[0], nodes[1])
@@ -327,11 +327,11 @@ func TestHang(t *testing.T) {
 func TestDeathsAtOnce(t *testing.T) {
 	server := redistest.Start(t)
 	dying, _ := open(t, server.URL(), "dying")
-	hold := make(chan struct{})
 	_, h := open(t, server.URL(), "survivor")
+	held, release := hold(t)
 	h.HoldDeath = func(account string) {
 		if account == "u0@x" {
-			<-hold
+			<-held
 		}
 	}
 	const resources = 50 // in one part
@@ -340,7 +340,7 @@ func TestDeathsAtOnce(t *testing.T) {
 	}
 	kill(dying)
 	xmpptest.Eventually(t, "half are reported", func() bool { return len(h.Deaths()) > resources/2 })
-	close(hold)
+	release()
 	xmpptest.Eventually(t, "all are reported", func() bool { return len(h.Deaths()) == resources })
 }
 
@@ -404,8 +404,8 @@ func TestBounded(t *testing.T) {
 	server := redistest.Start(t)
 	const limit = 256 << 10
 	nodes, handlers := pair(t, server.URL(), server.URL(), func(c *Config) { c.QueueBytes, c.HandleBytes = limit, limit })
-	hold := make(chan struct{})
-	handlers[1].Hold = func(string) { <-hold }
+	held, release := hold(t)
+	handlers[1].Hold = func(string) { <-held }
 	accepted := 0
 	item := make([]byte, 1000)
 	for nodes[0].Send(nodes[1].Self(), "a@x", item) {
@@ -417,7 +417,7 @@ func TestBounded(t *testing.T) {
 	if got := nodes[0].Stats(); got.QueueBytes > limit || got.RefusedItems != 1 {
 		t.Errorf("%+v", got)
 	}
-	close(hold)
+	release()
 	handlers[1].WaitItems(t, accepted)
 	xmpptest.Eventually(t, "the queue is empty", func() bool { return nodes[0].Stats().QueueBytes == 0 })
 	client := nodes[0].engine.client
@@ -498,21 +498,22 @@ func TestAcknowledgedLate(t *testing.T) {
 func TestCloseHandles(t *testing.T) {
 	server := redistest.Start(t)
 	nodes, handlers := pair(t, server.URL(), server.URL())
-	held, hold, sent := make(chan struct{}), make(chan struct{}), make(chan bool, 1)
+	held, release := hold(t)
+	holds, sent := make(chan struct{}), make(chan bool, 1)
 	handlers[1].Hold = func(string) {
-		close(held)
-		<-hold
+		close(holds)
+		<-held
 		sent <- nodes[1].Send(nodes[0].Self(), "a@x", []byte("because of the item"))
 	}
 	nodes[0].Send(nodes[1].Self(), "a@x", []byte("item"))
-	<-held
+	<-holds
 	closed := make(chan struct{})
 	go func() {
 		defer close(closed)
 		nodes[1].Close(t.Context())
 	}()
 	<-nodes[1].taking.Done()
-	close(hold)
+	release()
 	if !<-sent {
 		t.Error("the item was refused")
 	}

@@ -78,17 +78,20 @@ func TestHeard(t *testing.T) {
 // is cleaned up. The new entries remain, and the nodes that have made them are known to have them.
 func TestComesBack(t *testing.T) {
 	server := redistest.Start(t)
-	hold, held := make(chan struct{}), make(chan struct{})
-	var once sync.Once
 	var nodes []*Node
 	var handlers []*clustertest.Recorder
 	for i := range 3 {
 		n, h := open(t, server.URL(), fmt.Sprint("n", i))
-		h.HoldDeath = func(string) {
-			once.Do(func() { close(held) })
-			<-hold
-		}
 		nodes, handlers = append(nodes, n), append(handlers, h)
+	}
+	held, release := hold(t)
+	holds := make(chan struct{})
+	begins := sync.OnceFunc(func() { close(holds) })
+	for _, h := range handlers {
+		h.HoldDeath = func(string) {
+			begins()
+			<-held
+		}
 	}
 	for _, n := range nodes {
 		xmpptest.Eventually(t, "all nodes know each other", func() bool { return len(n.Others()) == len(nodes)-1 })
@@ -100,16 +103,17 @@ func TestComesBack(t *testing.T) {
 	}
 	dead := nodes[0].Self()
 	kill(nodes[0])
-	<-held
+	<-holds
 	again, _ := open(t, server.URL(), "n0") // the same node is started again
 	homes := []*Node{nodes[1], nodes[2], again}
 	for i := range resources {
-		if _, err := homes[i%3].Register(context.Background(), account(i), "r", router.Registration{Replace: true}); err != nil {
-			t.Fatal(err)
-		}
+		xmpptest.Eventually(t, "the directory is there", func() bool { // it is not for a moment if the machine is busy
+			_, err := homes[i%3].Register(context.Background(), account(i), "r", router.Registration{Replace: true})
+			return err == nil
+		})
 		homes[i%3].Update(account(i), "r", true, 5)
 	}
-	close(hold)
+	release()
 	xmpptest.Eventually(t, "the dead node is cleaned up", func() bool {
 		return nodes[1].Stats().CleanedNodes+nodes[2].Stats().CleanedNodes+again.Stats().CleanedNodes == 1
 	})
