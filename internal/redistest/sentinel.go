@@ -22,9 +22,12 @@ func StartReplicated(t testing.TB) (primary *Server, url string) {
 		t.Fatal(err)
 	}
 	Start(t, "--replicaof", host+" "+port, "--repl-diskless-sync-delay", "0")
-	sentinel := startSentinel(t, host, port, "sentinel down-after-milliseconds main 500\nsentinel failover-timeout main 2000\n")
+	// On a busy machine, the primary may not reply for half a second while the others start. That
+	// must not end its time as primary before the test has begun.
+	sentinel := startSentinel(t, host, port, "sentinel down-after-milliseconds main 60000\nsentinel failover-timeout main 2000\n")
 	await(t, sentinel.Addr, "SENTINEL REPLICAS main", "*1")
 	await(t, primary.Addr, "WAIT 1 1000", ":1")
+	await(t, sentinel.Addr, "SENTINEL SET main down-after-milliseconds 500", "+OK")
 	return primary, sentinel.URL() + "?master_set=main"
 }
 

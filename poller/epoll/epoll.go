@@ -66,8 +66,11 @@ func (p *Poll) FD() int { return p.fd }
 
 // Wait handles events until Close.
 func (p *Poll) Wait() error {
-	defer unix.Close(p.waker.FD)
-	return p.poll.Wait()
+	err := p.poll.Wait()
+	if err == nil { // otherwise there may be calls of Wake yet, and the number may be another file's
+		_ = unix.Close(p.waker.FD)
+	}
+	return err
 }
 
 // Wake makes Wait handle a batch of events, which may be empty. It must not be called after
