@@ -166,7 +166,7 @@ func TestLookupsSlow(t *testing.T) {
 	const slow = 6
 	for range slow {
 		callers.Go(func() {
-			if err := s.lookup(t.Context(), "Test", "wait", `SELECT pg_sleep(0.3)`, nil, nil, func(pgx.Rows) error { return nil }); err != nil {
+			if err := s.lookup(t.Context(), "Test", "wait", `SELECT pg_sleep(0.5)`, nil, nil, func(pgx.Rows) error { return nil }); err != nil {
 				t.Error(err)
 			}
 		})
@@ -174,6 +174,19 @@ func TestLookupsSlow(t *testing.T) {
 	waitingLookups(t, s, slow)
 	release()
 	callers.Wait()
+}
+
+// TestReadSlow: a read that takes too long is ended by the database, and is not repeated as if the connection
+// had been lost.
+func TestReadSlow(t *testing.T) {
+	s := openTest(t, pgtest.Shared(t).URL(t), Config{Timeout: time.Second})
+	err := s.query(t.Context(), "Test", "wait", `SELECT pg_sleep(3600)`, nil, nil, func(pgx.Rows) error { return nil })
+	if code(err) != queryCanceled {
+		t.Errorf("%v, want that the database has ended it", err)
+	}
+	if s.away.Load() {
+		t.Error("the database counts as not available")
+	}
 }
 
 // TestLookupContext: a lookup whose context ends while it waits returns at once.

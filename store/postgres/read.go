@@ -90,6 +90,10 @@ func (s *Store) usable(ctx context.Context) error {
 	return nil
 }
 
+// replyTime is how much longer than Config.Timeout a read waits for the reply: the database ends statements
+// that take too long, and says so, before the connection counts as lost and the read is repeated.
+const replyTime = time.Second
+
 // withConn calls f with a connection of the pool. Only the wait for the connection ends
 // with ctx: to end a query would cost the connection. The connection has a deadline; a
 // context with one would cost a goroutine for each query.
@@ -105,7 +109,7 @@ func (s *Store) withConn(ctx context.Context, f func(context.Context, *pgx.Conn)
 	}
 	defer c.Release()
 	socket := c.Conn().PgConn().Conn()
-	if err := socket.SetDeadline(time.Now().Add(s.cfg.Timeout)); err != nil {
+	if err := socket.SetDeadline(time.Now().Add(s.cfg.Timeout + replyTime)); err != nil {
 		return err
 	}
 	defer func() { _ = socket.SetDeadline(time.Time{}) }()
