@@ -104,7 +104,15 @@ func isDown(err error) bool {
 		return errors.As(err, &ce) || errors.As(err, &ne) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
 			errors.Is(err, net.ErrClosed) || pgconn.SafeToRetry(err)
 	}
-	return strings.HasPrefix(code(err), "08") // connection exceptions
+	return strings.HasPrefix(code(err), "08") || isEnded(err) // connection exceptions
+}
+
+// isEnded reports whether the database has ended a connection that was established, for whatever reason:
+// another one may succeed. If it refuses a connection, its error has the same severity.
+func isEnded(err error) bool {
+	var refused *pgconn.ConnectError
+	var e *pgconn.PgError
+	return !errors.As(err, &refused) && errors.As(err, &e) && (e.SeverityUnlocalized == "FATAL" || e.SeverityUnlocalized == "PANIC")
 }
 
 // isConflict reports whether the database has undone a transaction because of others that

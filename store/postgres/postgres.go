@@ -216,6 +216,8 @@ func poolConfig(cfg *Config) (*pgxpool.Config, error) {
 		"synchronous_commit":                  "on", // what was acknowledged is on the disk
 		"statement_timeout":                   milliseconds(cfg.Timeout),
 		"idle_in_transaction_session_timeout": milliseconds(cfg.Timeout), // the locks of a process that hangs
+		"idle_session_timeout":                "0",                       // idle connections are kept
+		"default_transaction_isolation":       "read committed",
 	} {
 		if _, ok := params[name]; !ok {
 			params[name] = value
