@@ -60,8 +60,9 @@ type Config struct {
 	Timeout time.Duration
 
 	// RetryFor is how long reads, and writes that certainly did not happen, are repeated
-	// while the database is unavailable. After that, reads fail at once until it is
-	// available again. Default 10 seconds.
+	// while the database is unavailable: reads from their first failure, writes from when
+	// they are queued. After that, reads fail at once until it is available again. Default
+	// 10 seconds.
 	RetryFor time.Duration
 
 	// ClaimWait is how long a server waits for the lock of servers while another one has

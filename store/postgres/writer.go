@@ -29,6 +29,7 @@ type write struct {
 	reset func() // may be nil
 	owner string // the account whose row is the only one that is locked; "" means that it is not the only one
 
+	end   time.Time // until when it is repeated while the database is not available
 	state atomic.Int32
 	err   error
 	done  chan struct{} // receives one value when err is set
@@ -66,7 +67,7 @@ func (s *Store) submit(ctx context.Context, w *write) error {
 	if w.err != nil {
 		return w.err
 	}
-	w.done = make(chan struct{}, 1)
+	w.done, w.end = make(chan struct{}, 1), time.Now().Add(s.cfg.RetryFor)
 	if err := s.enqueue(ctx, w); err != nil {
 		return err
 	}
@@ -104,6 +105,7 @@ type writer struct {
 	c *pgx.Conn // nil after it was lost
 
 	used time.Time // when c was used last
+	down error     // why the last attempt to connect failed, if the database was not available
 }
 
 // startWriter starts the writer, which owns c.
@@ -157,10 +159,13 @@ func (w *writer) collect(batch []*write) []*write {
 // commit executes writes in one transaction and finishes them. If one of them fails, each
 // is executed again in a transaction of its own.
 func (w *writer) commit(batch []*write) {
+	if w.down != nil {
+		batch = w.expire(batch)
+	}
 	if len(batch) == 0 {
 		return
 	}
-	err := w.repeat(batch)
+	batch, err := w.repeat(batch)
 	if err != nil && len(batch) > 1 && mayBeOfOne(err) {
 		for i := range batch {
 			w.commit(batch[i : i+1])
@@ -172,33 +177,56 @@ func (w *writer) commit(batch []*write) {
 		w.s.batches.Observe(int64(len(batch)))
 	}
 	for _, one := range batch {
-		if err != nil {
-			one.err = err
-		}
-		one.done <- struct{}{}
+		one.finish(err)
 	}
 }
 
+// finish ends a write. err is that of its transaction.
+func (one *write) finish(err error) {
+	if err != nil {
+		one.err = err
+	}
+	one.done <- struct{}{}
+}
+
+// expire finishes those of some writes, none of which has happened, whose time is over while the
+// database is not available. It returns the others. An attempt to connect may take as long as all the
+// time of a write, so none is made for those that have waited for the attempts of others.
+func (w *writer) expire(batch []*write) []*write {
+	now := time.Now()
+	return slices.DeleteFunc(batch, func(one *write) bool {
+		over := now.After(one.end)
+		if over {
+			one.finish(errors.Join(errDown, w.down))
+		}
+		return over
+	})
+}
+
 // repeat executes writes in one transaction, and does so again while the database is not
-// available and the transaction certainly did not happen.
-func (w *writer) repeat(batch []*write) error {
+// available and the transaction certainly did not happen. The error is that of the writes that it
+// returns; it has finished the others, whose time was over first.
+func (w *writer) repeat(batch []*write) ([]*write, error) {
 	ctx := context.Background()
 	end := time.Time{}
 	for pause := firstPause; ; pause = min(2*pause, maxPause) {
 		unknown, err := w.try(ctx, batch)
 		switch {
 		case err == nil:
-			return nil
+			return batch, nil
 		case unknown:
-			return errors.Join(ErrUnknown, err)
+			return batch, errors.Join(ErrUnknown, err)
 		case !isDown(err) && !isConflict(err):
-			return err
+			return batch, err
 		}
 		if end.IsZero() {
 			end = time.Now().Add(w.s.cfg.RetryFor)
 		}
-		if time.Now().After(end) {
-			return errors.Join(errDown, err)
+		if w.down != nil {
+			batch = w.expire(batch)
+		}
+		if len(batch) == 0 || time.Now().After(end) {
+			return batch, errors.Join(errDown, err)
 		}
 		<-time.After(pause)
 	}
@@ -298,11 +326,16 @@ func (w *writer) connect(ctx context.Context) (err error) {
 		return nil
 	}
 	c, err := w.s.connect(ctx)
-	if err != nil {
-		return err
+	if err == nil {
+		if err = w.s.claim(ctx, c); err != nil {
+			_ = closeConn(c)
+		}
 	}
-	if err := w.s.claim(ctx, c); err != nil {
-		_ = closeConn(c)
+	w.down = nil
+	if err != nil {
+		if isDown(err) {
+			w.down = err
+		}
 		return err
 	}
 	w.c, w.used = c, time.Now()
