@@ -132,13 +132,15 @@ func (e *inUseError) Unwrap() error { return store.ErrInUse }
 // keepClaim looks for a lost connection of the writer while there is nothing to write:
 // another server might start meanwhile.
 func (w *writer) keepClaim() {
-	ctx, cancel := context.WithTimeout(context.Background(), w.s.cfg.Timeout)
-	defer cancel()
 	if w.c != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), w.s.cfg.Timeout)
+		defer cancel()
 		if err := w.c.Ping(ctx); err == nil {
 			return
 		}
 		w.disconnect()
 	}
-	_ = w.connect(ctx) // the next write or the next interval tries again
+	// To connect and to wait for the lock have time limits of their own. The next write or the next
+	// interval tries again.
+	_ = w.connect(context.Background())
 }

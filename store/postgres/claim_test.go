@@ -183,6 +183,21 @@ func TestUsurped(t *testing.T) {
 	}
 }
 
+// TestUsurpedIdle: a server that does not write notices, too, that another server has the lock.
+func TestUsurpedIdle(t *testing.T) {
+	s := openTest(t, pgtest.Shared(t).URL(t), Config{})
+	execTest(t, connectTest(t, s), `SELECT pg_advisory_lock`+claimKey)
+	cfg := claimed(store.Alone).withDefaults()
+	cfg.Timeout, cfg.ClaimWait = time.Second, time.Second // as long as each other, as by default
+	w := &writer{s: &Store{cfg: cfg, conn: s.conn}}
+	for range 10 { // a slow machine may take too long to connect
+		if w.keepClaim(); w.s.usurped.Load() != nil {
+			return
+		}
+	}
+	t.Error("the server has not noticed it")
+}
+
 // TestFormer: a connection that this store has lost, but the database has not, is ended.
 func TestFormer(t *testing.T) {
 	s := openTest(t, pgtest.Shared(t).URL(t), Config{})
