@@ -185,13 +185,17 @@ func (s *Store) DeriveRows(ctx context.Context, last int64) error {
 	})
 }
 
-// EndCopy implements store.Copier. The database needs statistics of its new tables soon.
+// EndCopy implements store.Copier. The database needs statistics of its new tables soon. They come
+// first, since they take a while: if that is interrupted, the copy can be continued. The end itself is
+// not interrupted: it would be unknown whether it happened.
 func (s *Store) EndCopy(ctx context.Context) error {
 	return s.long(ctx, "end a copy", func(c *pgx.Conn) error {
-		_, err := c.Exec(ctx, `DELETE FROM copying`)
-		if err == nil {
-			_, err = c.Exec(ctx, `ANALYZE account, account_event, roster_item, roster_request, offline, mailbox, blob, last_activity, account_use`)
+		if _, err := c.Exec(ctx, `ANALYZE account, account_event, roster_item, roster_request, offline, mailbox, blob, last_activity, account_use`); err != nil {
+			return err
 		}
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.Timeout)
+		defer cancel()
+		_, err := c.Exec(ctx, `DELETE FROM copying`)
 		return err
 	})
 }
