@@ -8,7 +8,7 @@ import (
 )
 
 // Inspect implements store.Inspector. It reads the version of the tables and counts the
-// accounts. PostgreSQL checks its pages itself.
+// accounts, however long that takes. PostgreSQL checks its pages itself.
 func (l location) Inspect(ctx context.Context) (store.Inspection, error) {
 	i, err := l.inspect(ctx)
 	if err != nil {
@@ -23,6 +23,7 @@ func (l location) inspect(ctx context.Context) (i store.Inspection, err error) {
 	if err != nil {
 		return i, err
 	}
+	pc.ConnConfig.RuntimeParams["statement_timeout"] = "0" // many accounts take a while; ctx is the limit
 	scripts, err := migrations()
 	if err != nil {
 		return i, err
