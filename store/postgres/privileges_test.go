@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"os"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -53,8 +52,8 @@ func TestPrivileges(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	l := location{strings.Replace(owner, "://roost@", "://"+role+"@", 1)}
-	s := openTest(t, l.url, Config{})
+	url := strings.Replace(owner, "://roost@", "://"+role+"@", 1)
+	s := openTest(t, url, Config{})
 	if err := s.CreateAccount(t.Context(), store.Account{JID: user(1)}); err != nil {
 		t.Error(err)
 	}
@@ -80,11 +79,7 @@ func TestPrivileges(t *testing.T) {
 	if err := s.EndCopy(t.Context()); err != nil {
 		t.Error(err)
 	}
-	file := filepath.Join(t.TempDir(), DumpName)
-	if err := os.WriteFile(file, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if info, err := l.Snapshot(t.Context(), file, func(int64, int64) {}); err != nil || info.Accounts != 1 {
+	if info, err := dumped(t, url); err != nil || info.Accounts != 1 {
 		t.Errorf("%+v, %v", info, err)
 	}
 }

@@ -41,9 +41,12 @@ func (l location) snapshot(ctx context.Context, file string, report func(done, t
 	if i.Version == 0 {
 		return info, errors.New("the database has no tables of roost")
 	}
-	args, env, err := l.forPrograms()
+	args, env, secret, err := l.forPrograms()
 	if err != nil {
 		return info, err
+	}
+	if secret != nil {
+		defer secret.Close()
 	}
 	f, err := os.OpenFile(file, os.O_WRONLY|os.O_TRUNC, 0)
 	if err != nil {
@@ -51,6 +54,9 @@ func (l location) snapshot(ctx context.Context, file string, report func(done, t
 	}
 	dump := program(ctx, "pg_dump", append(args, "--format=custom", "--no-owner", "--no-privileges")...)
 	dump.Env = append(os.Environ(), env...)
+	if secret != nil {
+		dump.ExtraFiles, dump.Env = []*os.File{secret}, append(dump.Env, "PGSERVICEFILE=/dev/fd/3")
+	}
 	dump.Stdout = &counted{f, 0, report}
 	if err := errors.Join(run(ctx, dump), f.Close()); err != nil {
 		return info, err
@@ -62,15 +68,16 @@ func (l location) snapshot(ctx context.Context, file string, report func(done, t
 }
 
 // forPrograms returns the arguments and the environment for a program of PostgreSQL: it knows
-// fewer parameters than pgx does, and other users can read its arguments.
-func (l location) forPrograms() (args, env []string, err error) {
+// fewer parameters than pgx does, and other users can read its arguments. If secret is not nil, it
+// is the service file that the program has to read.
+func (l location) forPrograms() (args, env []string, secret *os.File, err error) {
 	pc, err := parseURL(l.url)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	u, err := url.Parse(l.url)
 	if err != nil {
-		return nil, nil, errURL
+		return nil, nil, nil, errURL
 	}
 	if u.User != nil {
 		u.User = url.User(u.User.Username())
@@ -82,12 +89,53 @@ func (l location) forPrograms() (args, env []string, err error) {
 			q.Del(name)
 		}
 	}
+	if secret, err = takeSSLPassword(q); err != nil {
+		return nil, nil, nil, err
+	}
 	u.RawQuery = q.Encode()
 	args = []string{"--dbname=" + u.String()}
 	if schema, _, _ := strings.Cut(settings["search_path"], ","); schema != "" {
 		args = append(args, "--schema="+strings.TrimSpace(schema))
 	}
-	return args, []string{"PGPASSWORD=" + pc.ConnConfig.Password, "PGAPPNAME=roost"}, nil
+	return args, []string{"PGPASSWORD=" + pc.ConnConfig.Password, "PGAPPNAME=roost"}, secret, nil
+}
+
+// service is the only service in a file of serviceFile.
+const service = "roost"
+
+// takeSSLPassword replaces the password of the client's key in the parameters of a URL by a service, and
+// returns the service file that has the password: unlike the password of the database, libpq does not read
+// this one from the environment. It returns nil if there is none.
+func takeSSLPassword(q url.Values) (*os.File, error) {
+	if !q.Has("sslpassword") {
+		return nil, nil
+	}
+	if q.Has("service") || os.Getenv("PGSERVICE") != "" {
+		return nil, errors.New("the URL has sslpassword, but there is a service, too: write sslpassword into the service file instead")
+	}
+	f, err := serviceFile(q.Get("sslpassword"))
+	if err == nil {
+		q.Del("sslpassword")
+		q.Set("service", service)
+	}
+	return f, err
+}
+
+// serviceFile returns a service file of libpq that has the password of a client's key. The file has no name,
+// so that nothing is left of it.
+func serviceFile(sslpassword string) (*os.File, error) {
+	if strings.TrimSpace(sslpassword) != sslpassword || strings.ContainsAny(sslpassword, "\r\n") {
+		return nil, errors.New("sslpassword begins or ends with a space or contains a line break, which pg_dump does not accept: use a key with another password")
+	}
+	f, err := os.CreateTemp("", "roost-service-")
+	if err != nil {
+		return nil, err
+	}
+	_, err = fmt.Fprintf(f, "[%s]\nsslpassword=%s\n", service, sslpassword)
+	if err := errors.Join(os.Remove(f.Name()), err); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
 }
 
 // program returns a command that is stopped in an orderly way when ctx ends.
