@@ -29,6 +29,9 @@ func TestIsDown(t *testing.T) {
 			t.Errorf("%s %s: %v, want %v", c.severity, c.code, got, c.down)
 		}
 	}
+	if !isDown(&pgconn.PgError{Severity: "FATAL", Code: "57P05"}) {
+		t.Error("an error of a proxy does not count as a lost connection")
+	}
 	_, err := pgx.Connect(t.Context(), pgtest.Shared(t).URL(t)+"&no_such_setting=1")
 	if code(err) == "" || isDown(err) {
 		t.Errorf("a refused connection counts as lost: %v", err)

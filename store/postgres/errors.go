@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -112,7 +113,11 @@ func isDown(err error) bool {
 func isEnded(err error) bool {
 	var refused *pgconn.ConnectError
 	var e *pgconn.PgError
-	return !errors.As(err, &refused) && errors.As(err, &e) && (e.SeverityUnlocalized == "FATAL" || e.SeverityUnlocalized == "PANIC")
+	if errors.As(err, &refused) || !errors.As(err, &e) {
+		return false
+	}
+	severity := cmp.Or(e.SeverityUnlocalized, e.Severity) // proxies leave out the first
+	return severity == "FATAL" || severity == "PANIC"
 }
 
 // isConflict reports whether the database has undone a transaction because of others that
