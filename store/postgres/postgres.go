@@ -56,7 +56,9 @@ type Config struct {
 	// pool_max_conns. Default 8. There are two more: of the writer and of Watch.
 	Readers int
 
-	// Timeout limits each attempt to connect, to read or to write. Default 10 seconds.
+	// Timeout limits each attempt to connect, to read or to write. If the URL names several
+	// servers, or a name has several addresses, each address has an equal part of it. Default
+	// 10 seconds.
 	Timeout time.Duration
 
 	// RetryFor is how long reads, and writes that certainly did not happen, are repeated
@@ -211,6 +213,11 @@ func poolConfig(cfg *Config) (*pgxpool.Config, error) {
 	pc.ShouldPing = func(context.Context, pgxpool.ShouldPingParams) bool { return false }
 	pc.ConnConfig.ConnectTimeout = min(cfg.Timeout, nonZero(pc.ConnConfig.ConnectTimeout, cfg.Timeout))
 	pc.ConnConfig.DialFunc = pgconn.DialFunc(rawconn.Dialer(pc.ConnConfig.DialFunc))
+	timeout := cfg.Timeout
+	pc.BeforeConnect = func(ctx context.Context, c *pgx.ConnConfig) error {
+		shareTimeout(ctx, c, timeout)
+		return nil
+	}
 	params := pc.ConnConfig.RuntimeParams
 	for name, value := range map[string]string{
 		"application_name":                    "roost",
@@ -238,7 +245,9 @@ func nonZero(d, otherwise time.Duration) time.Duration {
 func (s *Store) connect(ctx context.Context) (*pgx.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.Timeout)
 	defer cancel()
-	return pgx.ConnectConfig(ctx, s.conn.Copy())
+	c := s.conn.Copy()
+	shareTimeout(ctx, c, s.cfg.Timeout)
+	return pgx.ConnectConfig(ctx, c)
 }
 
 // closeTimeout limits how long the end of a connection takes.
