@@ -145,5 +145,14 @@ func mayBeOfOne(err error) bool {
 // said so, and continues with the connection.
 func isAborted(err error) bool {
 	var e *pgconn.PgError
-	return errors.As(err, &e) && e.Severity == "ERROR"
+	return errors.As(err, &e) && severity(e) == "ERROR"
+}
+
+// severity returns the severity of an error in English. Severity is in the language of the
+// database (lc_messages); proxies may leave out the other field.
+func severity(e *pgconn.PgError) string {
+	if e.SeverityUnlocalized != "" {
+		return e.SeverityUnlocalized
+	}
+	return e.Severity
 }
