@@ -151,7 +151,9 @@ type Accounts interface {
 	DeleteUnused(ctx context.Context, bare jid.JID, unused, never time.Time) error
 
 	// ForgetDeleted forgets the names of accounts that were deleted before names, and the
-	// account events before events, except the newest one.
+	// account events before events, except the newest one. If there are many, it does so in
+	// several transactions, so that other writes need not wait; an error, or the end of ctx,
+	// may leave some.
 	ForgetDeleted(ctx context.Context, names, events time.Time) error
 
 	// ListAccounts returns at most limit accounts after the address after, which is

@@ -10,13 +10,10 @@ import (
 	"roost/store"
 )
 
-// keepEvents is the time for which account events are kept.
-const keepEvents = 24 * time.Hour
-
 // watchPage is the maximum number of events that Watch passes to its function at a time.
 const watchPage = 1000
 
-// event records an event of an account, and deletes old events. It returns the event's ID.
+// event records an event of an account. It returns the event's ID.
 func (c *conn) event(bare jid.JID, kind store.EventKind, now time.Time) (id int64, err error) {
 	st, err := c.stmt(qInsertEvent)
 	if err != nil {
@@ -28,13 +25,7 @@ func (c *conn) event(bare jid.JID, kind store.EventKind, now time.Time) (id int6
 	if _, err := c.run(st); err != nil {
 		return 0, err
 	}
-	id = c.LastInsertRowID()
-	if st, err = c.stmt(qPruneEvents); err != nil {
-		return 0, err
-	}
-	st.BindInt64(1, now.Add(-keepEvents).Unix())
-	_, err = c.run(st)
-	return id, err
+	return c.LastInsertRowID(), nil
 }
 
 // Watch implements store.Accounts. SQLite does not report what other processes write, so

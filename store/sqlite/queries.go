@@ -24,7 +24,9 @@ const (
 	qPutTombstone
 	qForgetTombstones
 	qTombstone
-	qForgetEvents
+	qOldEvents
+	qForgetContacts
+	qForgetEvent
 	qListAll
 	qListDomain
 	qLackSHA1All
@@ -32,7 +34,6 @@ const (
 	qLackSHA256All
 	qLackSHA256Domain
 	qInsertEvent
-	qPruneEvents
 	qEvents
 	qLastEvent
 	qPutEventContact
@@ -162,8 +163,10 @@ var queries = [numQueries]string{
 	qMissingKeys: `SELECT EXISTS (SELECT 1 FROM account WHERE domain = ?1 AND sha1_stored = X''),
 		EXISTS (SELECT 1 FROM account WHERE domain = ?1 AND sha256_stored = X'')`,
 	qPutTombstone:     `INSERT OR REPLACE INTO tombstone (jid, deleted) VALUES (?1, ?2)`,
-	qForgetTombstones: `DELETE FROM tombstone WHERE deleted < ?1`,
-	qForgetEvents:     `DELETE FROM account_event WHERE at < ?1 AND id < (SELECT max(id) FROM account_event)`, // the newest stays: servers continue from its ID
+	qForgetTombstones: `DELETE FROM tombstone WHERE jid IN (SELECT jid FROM tombstone WHERE deleted < ?1 ORDER BY deleted LIMIT ?2)`,
+	qOldEvents:        `SELECT id, at FROM account_event WHERE id > ?1 AND id < (SELECT max(id) FROM account_event) ORDER BY id LIMIT ?2`, // the newest stays: servers continue from its ID
+	qForgetContacts:   `DELETE FROM event_contact WHERE event = ?1`,
+	qForgetEvent:      `DELETE FROM account_event WHERE id = ?1`,
 	qTombstone:        `SELECT 1 FROM tombstone WHERE jid = ?1`,
 	qSetDisabled:      `UPDATE account SET disabled = ?3, event = ` + nextEvent + ` WHERE domain = ?1 AND local = ?2`,
 	qDeleteAccount:    `DELETE FROM account WHERE domain = ?1 AND local = ?2`,
@@ -175,10 +178,8 @@ var queries = [numQueries]string{
 	qLackSHA256All:    listWhere + `sha256_stored = X''` + listAllPage,
 	qLackSHA256Domain: listWhere + `sha256_stored = X''` + listDomainPage,
 	qInsertEvent:      `INSERT INTO account_event (jid, kind, at) VALUES (?1, ?2, ?3)`,
-	// Events are ordered by time, so this stops at the first that is kept.
-	qPruneEvents: `DELETE FROM account_event WHERE id < (SELECT id FROM account_event WHERE at >= ?1 ORDER BY id LIMIT 1)`,
-	qEvents:      `SELECT id, jid, kind, at FROM account_event WHERE id > ?1 ORDER BY id LIMIT ?2`,
-	qLastEvent:   `SELECT coalesce(max(id), 0) FROM account_event`,
+	qEvents:           `SELECT id, jid, kind, at FROM account_event WHERE id > ?1 ORDER BY id LIMIT ?2`,
+	qLastEvent:        `SELECT coalesce(max(id), 0) FROM account_event`,
 
 	qPutEventContact: `INSERT INTO event_contact (event, contact, state) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING`,
 	qEventContacts:   `SELECT contact, state FROM event_contact WHERE event = ?1 AND contact > ?2 ORDER BY contact LIMIT ?3`,

@@ -19,7 +19,7 @@ func (s *Store) RegisterAccount(ctx context.Context, a store.Account, since time
 
 // register adds an account for which the invitation id reserves the name, if any does.
 func (c *conn) register(a *store.Account, since time.Time, id string) error {
-	if err := c.forgetTombstones(since); err != nil {
+	if _, err := c.forgetTombstones(since, noLimit); err != nil {
 		return err
 	}
 	held, err := c.hasTombstone(a.JID)
@@ -51,7 +51,7 @@ func (c *conn) bury(bare jid.JID, now time.Time) error {
 // putTombstone keeps the name of an account that was deleted, and forgets those that are too
 // old for any use.
 func (c *conn) putTombstone(bare jid.JID, now time.Time) error {
-	if err := c.forgetTombstones(now.Add(-store.HoldLimit)); err != nil {
+	if _, err := c.forgetTombstones(now.Add(-store.HoldLimit), noLimit); err != nil {
 		return err
 	}
 	st, err := c.stmt(qPutTombstone)
@@ -64,15 +64,19 @@ func (c *conn) putTombstone(bare jid.JID, now time.Time) error {
 	return err
 }
 
-// forgetTombstones forgets the names of accounts that were deleted before a time.
-func (c *conn) forgetTombstones(before time.Time) error {
+// noLimit is the limit of SQLite for any number of rows.
+const noLimit = -1
+
+// forgetTombstones forgets names of accounts that were deleted before a time, limit at most,
+// and returns their number.
+func (c *conn) forgetTombstones(before time.Time, limit int64) (forgotten int, err error) {
 	st, err := c.stmt(qForgetTombstones)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	st.BindInt64(1, before.Unix())
-	_, err = c.run(st)
-	return err
+	st.BindInt64(2, limit)
+	return c.run(st)
 }
 
 // hasTombstone reports whether a name is that of a deleted account.

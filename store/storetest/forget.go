@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -61,4 +62,55 @@ func testForgetDeleted(t *testing.T, s store.Store) {
 	if contacts, err := s.EventContacts(ctx, before[2].ID, jid.JID{}, 10); err != nil || len(contacts) != 0 {
 		t.Errorf("contacts of an event that was forgotten: %v, %v", contacts, err)
 	}
+}
+
+// testForgetMany: many events are forgotten in several transactions, and so are the contacts of
+// a few events.
+func testForgetMany(t *testing.T, s store.Store) {
+	ctx := t.Context()
+	const accounts = 2500
+	future := time.Now().Add(time.Hour)
+	commits := func() int64 {
+		if b, ok := s.(store.Batches); ok {
+			return b.BatchStats().Commits
+		}
+		return 0
+	}
+	forget := func(want int64) {
+		t.Helper()
+		last, err := s.LastAccountEvent(ctx)
+		ok(t, "LastAccountEvent", err)
+		before := commits()
+		ok(t, "ForgetDeleted", s.ForgetDeleted(ctx, future, future))
+		events, err := s.AccountEvents(ctx, 0, 10)
+		ok(t, "AccountEvents", err)
+		if len(events) != 1 || events[0].ID != last {
+			t.Errorf("the events %v are left, want %d", events, last)
+		}
+		if n := commits() - before; before > 0 && n != want {
+			t.Errorf("%d transactions, want %d", n, want)
+		}
+	}
+	var many []store.Account
+	var data []store.AccountData
+	for i := range accounts {
+		a := store.Account{JID: jid.MustParse(fmt.Sprintf("u%d@example.com", i)), Credentials: credentials(1)}
+		many = append(many, a)
+		data = append(data, store.AccountData{Account: a})
+	}
+	_, err := s.CreateAccounts(ctx, data)
+	ok(t, "CreateAccounts", err)
+	forget(3)
+	create(t, s, juliet)
+	var updates []store.RosterUpdate
+	for _, a := range many[:1200] {
+		r, err := s.Roster(ctx, a.JID)
+		ok(t, "Roster", err)
+		updates = append(updates, store.RosterUpdate{Owner: a.JID, Expect: r.Version, Put: &store.RosterItem{JID: juliet, Approved: true}})
+	}
+	_, err = s.ApplyRoster(ctx, updates)
+	ok(t, "ApplyRoster", err)
+	ok(t, "DeleteAccount", s.DeleteAccount(ctx, juliet, store.AnyEvent))
+	create(t, s, nurse, romeo)
+	forget(2)
 }

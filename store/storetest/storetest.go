@@ -37,6 +37,7 @@ func Run(t *testing.T, locate func(t testing.TB) store.Location) {
 	f("DeleteAccount", testDeleteAccount)
 	f("RegisterAccount", testRegisterAccount)
 	f("ForgetDeleted", testForgetDeleted)
+	f("ForgetMany", testForgetMany)
 	f("DeleteUnchanged", testDeleteUnchanged)
 	f("DeleteSubscriptions", testDeleteSubscriptions)
 	f("Roster", testRoster)
