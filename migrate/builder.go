@@ -176,6 +176,9 @@ func (b *Builder) Contact(at, address string, item store.RosterItem) {
 	case err != nil:
 		b.Skip(at, "contact %q: not an address", clip(address))
 		return
+	case store.CheckKey(j.String()) != nil:
+		b.Skip(at, "contact %q: %v", clip(address), store.ErrLongKey)
+		return
 	case b.again(at, "contact", j.String()):
 		return
 	}
@@ -227,6 +230,10 @@ func (b *Builder) Block(at, address string) {
 	j, err := jid.Parse(address)
 	if err != nil {
 		b.Skip(at, "blocked %q: not an address", clip(address))
+		return
+	}
+	if err := store.CheckKey(j.String()); err != nil {
+		b.Skip(at, "blocked %q: %v", clip(address), err)
 		return
 	}
 	b.blob(at, "blocked address", store.BlockedKind, j.Clone().String(), nil)

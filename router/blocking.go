@@ -80,8 +80,9 @@ func appendAddresses(b []byte, name string, addresses []string) []byte {
 	return append(b, '>')
 }
 
-// parseAddresses reads the addresses of the items of a request, each once.
-func (r *Router) parseAddresses(payload parser.Element) (all []string, e *stanza.ErrorReply) {
+// parseAddresses reads the addresses of the items of a request, each once. check returns an
+// error for one that is not accepted.
+func (r *Router) parseAddresses(payload parser.Element, check func(jid.JID) *stanza.ErrorReply) (all []string, e *stanza.ErrorReply) {
 	limit := r.config().MaxBlocked
 	for el := payload.First(); el.OK(); el = el.Next() {
 		if !el.Is(nsBlocking, "item") {
@@ -98,6 +99,9 @@ func (r *Router) parseAddresses(payload parser.Element) (all []string, e *stanza
 		case len(all) == 2*limit: // more than can be blocked or unblocked
 			return nil, errBlocklistFull
 		}
+		if e := check(j); e != nil {
+			return nil, e
+		}
 		all = append(all, j.String())
 	}
 	slices.Sort(all)
@@ -108,7 +112,7 @@ func (r *Router) parseAddresses(payload parser.Element) (all []string, e *stanza
 // child element, the server MUST return a <bad-request/> error"
 // (https://xmpp.org/extensions/xep-0191.html#block).
 func (r *Router) block(rq *Request) {
-	addresses, e := r.parseAddresses(rq.Payload())
+	addresses, e := r.parseAddresses(rq.Payload(), checkLength)
 	if e == nil && len(addresses) == 0 {
 		e = stanza.BadRequest
 	}
@@ -121,7 +125,7 @@ func (r *Router) block(rq *Request) {
 
 // unblock unblocks addresses, or all if the element is empty.
 func (r *Router) unblock(rq *Request) {
-	addresses, e := r.parseAddresses(rq.Payload())
+	addresses, e := r.parseAddresses(rq.Payload(), func(jid.JID) *stanza.ErrorReply { return nil })
 	if e == nil && len(addresses) == 0 && rq.Payload().First().OK() {
 		e = stanza.BadRequest // what it has is no item, and must not unblock everyone
 	}

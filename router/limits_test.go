@@ -99,6 +99,13 @@ func TestAccountLimits(t *testing.T) {
 	}
 	f("<iq type='set' id='s'><query xmlns='jabber:iq:roster'><item jid='a@example.com'>"+groups.String()+"</item></query></iq>", "not-acceptable")
 
+	// An address is too long for the indexes of a database.
+	item := "jid='" + strings.Repeat("l", 1023) + "@" + strings.Repeat("domain.", 100) + "example/" + strings.Repeat("r", 1023) + "'"
+	f(set(item), "not-acceptable")
+	f(set(item+" subscription='remove'"), "item-not-found")
+	f("<iq type='set' id='s'><block xmlns='urn:xmpp:blocking'><item "+item+"/></block></iq>", "not-acceptable")
+	f("<iq type='set' id='s'><unblock xmlns='urn:xmpp:blocking'><item "+item+"/></unblock></iq>", "")
+
 	// A sender that is not a contact would not get the error.
 	chat := "<message type='chat' to='romeo@localhost' id='m'><body>b</body></message>"
 	f(chat, "")

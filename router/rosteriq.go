@@ -342,6 +342,14 @@ func (r *Router) putItem(s *session.Session, item store.RosterItem) (*change, er
 	return c, r.apply(c)
 }
 
+// checkLength returns an error for an address that is too long for a roster or a blocklist.
+func checkLength(j jid.JID) *stanza.ErrorReply {
+	if store.CheckKey(j.String()) != nil {
+		return stanza.NotAcceptable.WithText("The address is longer than " + strconv.Itoa(store.MaxKey) + " bytes.")
+	}
+	return nil
+}
+
 // parseItem reads the only item of a roster set.
 func parseItem(query parser.Element) (item store.RosterItem, remove bool, e *stanza.ErrorReply) {
 	el := query.First()
@@ -361,6 +369,9 @@ func parseItem(query parser.Element) (item store.RosterItem, remove bool, e *sta
 	item.JID = contact
 	if string(el.Attr("subscription")) == "remove" {
 		return item, true, nil
+	}
+	if e := checkLength(contact); e != nil {
+		return item, false, e
 	}
 	item.Name = string(el.Attr("name"))
 	if len(item.Name) > maxName {

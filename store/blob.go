@@ -53,7 +53,8 @@ type BlobTx interface {
 	// Keys returns all keys, in the order of their bytes.
 	Keys() ([]string, error)
 
-	// Put adds or replaces a value, which may be empty. It does not keep the slice.
+	// Put adds or replaces a value, which may be empty. It does not keep the slice. A key that
+	// is longer than MaxKey is ErrLongKey.
 	Put(key string, value []byte) error
 
 	// Delete deletes a value if it exists.

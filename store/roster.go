@@ -35,7 +35,8 @@ type Rosters interface {
 	// once, each update must expect the version that results from the one before it.
 	// If a roster does not have the version that its update expects (ErrConflict), or
 	// an owner has no account (ErrNotFound), nothing changes; the error is a
-	// *RosterError, for errors.As, which names the update.
+	// *RosterError, for errors.As, which names the update. For an item whose address is
+	// longer than MaxKey, it returns ErrLongKey, and nothing changes.
 	ApplyRoster(ctx context.Context, updates []RosterUpdate) ([]int64, error)
 
 	// SubscriptionRequests returns an owner's pending inbound requests, oldest first.

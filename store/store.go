@@ -36,7 +36,21 @@ var (
 	ErrContactQuota = fmt.Errorf("%w, the sender is in the roster", ErrQuota) // of AppendOffline
 	ErrBlocked      = errors.New("the sender is blocked")                     // of AppendOffline
 	ErrClosed       = errors.New("the store is closed")
+	ErrLongKey      = fmt.Errorf("an address or a key is longer than %d bytes", MaxKey) // that of a roster item, or of a blob
 )
+
+// MaxKey is the length of the longest address of a roster item and of the longest key of a blob,
+// in bytes. PostgreSQL has no space in its indexes for three parts of 1023 bytes (RFC 7622
+// section 3.1), but all bare JIDs are shorter.
+const MaxKey = 2500
+
+// CheckKey returns ErrLongKey for an address or a key that is longer than MaxKey.
+func CheckKey(key string) error {
+	if len(key) > MaxKey {
+		return ErrLongKey
+	}
+	return nil
+}
 
 // Store is all that a server keeps. Its methods may be called from any goroutine. They
 // may wait for a disk or a network, so code that must not block must not call them.

@@ -82,6 +82,9 @@ func (s *Store) UpdateBlobs(ctx context.Context, set store.BlobSet, f func(store
 		if err := f(blobs); err != nil {
 			return err
 		}
+		if blobs.err != nil {
+			return blobs.err
+		}
 		if set.Quota.Exceeded(before, a.usage(set.Kind)) {
 			return store.ErrQuota
 		}
@@ -96,6 +99,7 @@ var errTxEnded = errors.New("the transaction has ended")
 type blobTx struct {
 	a    *account // nil after the end
 	kind string
+	err  error // of Put: the transaction fails, even if f ignores it
 }
 
 func (tx *blobTx) end() { tx.a = nil }
@@ -120,6 +124,10 @@ func (tx *blobTx) Keys() ([]string, error) {
 func (tx *blobTx) Put(key string, value []byte) error {
 	if tx.a == nil {
 		return errTxEnded
+	}
+	if err := store.CheckKey(key); err != nil {
+		tx.err = err
+		return err
 	}
 	tx.a.blobs[blobKey{tx.kind, strings.Clone(key)}] = slices.Clone(value)
 	return nil

@@ -48,6 +48,9 @@ func (t *tx) fill(d *store.AccountData) error {
 		}
 	}
 	for _, b := range d.Blobs { // after the messages, which it may block
+		if err := store.CheckKey(b.Key); err != nil {
+			return err
+		}
 		a.blobs[blobKey{strings.Clone(b.Kind), strings.Clone(b.Key)}] = append([]byte{}, b.Value...)
 	}
 	if d.Last != nil {

@@ -173,6 +173,9 @@ func (a *account) apply(u *store.RosterUpdate) error {
 		if slices.ContainsFunc(u.Put.Groups, func(g string) bool { return g == "" || strings.Contains(g, "\x1f") }) {
 			return errGroup
 		}
+		if err := store.CheckKey(u.Put.JID.String()); err != nil {
+			return err
+		}
 		a.version++
 		it := copyItem(*u.Put)
 		it.Version = a.version

@@ -191,6 +191,9 @@ func (t *blobTx) Keys() (keys []string, err error) {
 
 // Put implements store.BlobTx.
 func (t *blobTx) Put(key string, value []byte) error {
+	if err := store.CheckKey(key); err != nil && t.err == nil {
+		t.err = err
+	}
 	return t.do(sqlPutBlob, into(), key, bytesOf(value))
 }
 

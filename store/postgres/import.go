@@ -83,6 +83,9 @@ func (c *dataColumns) add(n int32, d *store.AccountData) error {
 		if slices.ContainsFunc(item.Groups, badGroup) {
 			return errGroup
 		}
+		if err := store.CheckKey(item.JID.String()); err != nil {
+			return err
+		}
 		c.itemOf, c.contacts, c.names = append(c.itemOf, n), append(c.contacts, item.JID.String()), append(c.names, item.Name)
 		c.groups, c.states = append(c.groups, strings.Join(item.Groups, groupSeparator)), append(c.states, stateOf(item))
 	}
@@ -98,6 +101,9 @@ func (c *dataColumns) add(n int32, d *store.AccountData) error {
 		c.messageReceived, c.messageStanzas = append(c.messageReceived, m.Received.UnixMilli()), append(c.messageStanzas, bytesOf(m.Stanza))
 	}
 	for _, b := range d.Blobs {
+		if err := store.CheckKey(b.Key); err != nil {
+			return err
+		}
 		c.blobOf, c.blobKinds = append(c.blobOf, n), append(c.blobKinds, b.Kind)
 		c.blobKeys, c.blobValues = append(c.blobKeys, b.Key), append(c.blobValues, bytesOf(b.Value))
 	}

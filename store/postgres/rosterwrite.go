@@ -44,6 +44,9 @@ func argsOf(u *store.RosterUpdate) (a rosterArgs, err error) {
 		if slices.ContainsFunc(item.Groups, badGroup) {
 			return a, errGroup
 		}
+		if err := store.CheckKey(item.JID.String()); err != nil {
+			return a, err
+		}
 		a.contact, a.name, a.groups, a.state = text(item.JID), &item.Name, new(strings.Join(item.Groups, groupSeparator)), new(stateOf(item))
 	}
 	if !u.Remove.IsZero() {

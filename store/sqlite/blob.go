@@ -173,6 +173,9 @@ func (tx *blobTx) Keys() ([]string, error) {
 
 // Put implements store.BlobTx.
 func (tx *blobTx) Put(key string, value []byte) error {
+	if err := store.CheckKey(key); err != nil && tx.err == nil {
+		tx.err = err
+	}
 	return tx.do(qPutBlob, key, func(st *sqlite.Stmt) { st.BindBytes(4, value) }, noRow)
 }
 

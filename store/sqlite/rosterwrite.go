@@ -69,6 +69,9 @@ func (c *conn) putItem(id int64, item *store.RosterItem, version int64) error {
 			return errGroup
 		}
 	}
+	if err := store.CheckKey(item.JID.String()); err != nil {
+		return err
+	}
 	state := int64(item.Subscription & store.Both)
 	if item.Ask {
 		state |= stateAsk

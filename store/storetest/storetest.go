@@ -55,6 +55,7 @@ func Run(t *testing.T, locate func(t testing.TB) store.Location) {
 	f("OfflineSenders", testOfflineSenders)
 	f("OfflineModel", testOfflineModel)
 	f("OfflineRace", testOfflineRace)
+	f("LongKeys", testLongKeys)
 	f("Blobs", testBlobs)
 	f("BlobKeys", testBlobKeys)
 	f("BlobUpdate", testBlobUpdate)
