@@ -116,8 +116,8 @@ func isEnded(err error) bool {
 	if errors.As(err, &refused) || !errors.As(err, &e) {
 		return false
 	}
-	severity := cmp.Or(e.SeverityUnlocalized, e.Severity) // proxies leave out the first
-	return severity == "FATAL" || severity == "PANIC"
+	s := severity(e)
+	return s == "FATAL" || s == "PANIC"
 }
 
 // isConflict reports whether the database has undone a transaction because of others that
@@ -151,8 +151,5 @@ func isAborted(err error) bool {
 // severity returns the severity of an error in English. Severity is in the language of the
 // database (lc_messages); proxies may leave out the other field.
 func severity(e *pgconn.PgError) string {
-	if e.SeverityUnlocalized != "" {
-		return e.SeverityUnlocalized
-	}
-	return e.Severity
+	return cmp.Or(e.SeverityUnlocalized, e.Severity)
 }
