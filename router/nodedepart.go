@@ -138,7 +138,11 @@ func (r *Router) stays(s *session.Session) {
 	if mayReadStored(s) {
 		_ = r.restoreOffline(s, nil)
 	}
-	r.sessions.Go(session.Write, func(t *session.Turn) { r.registerAgain(r.ctx, t, s) })
+	r.sessions.Go(session.Write, func(t *session.Turn) {
+		if r.registerAgain(r.ctx, t, s) {
+			r.exchangeSoon(s)
+		}
+	})
 }
 
 // endDeparture ends a session of which it is not known whether another node has taken it. If it

@@ -3,6 +3,7 @@ package router
 import (
 	"context"
 	"errors"
+	"iter"
 	"slices"
 	"strings"
 	"sync"
@@ -16,8 +17,8 @@ import (
 
 // After the directory was out of reach or has lost data, this node repeats what may not have
 // reached the others: see Lost. First all resources are registered again, so that they are
-// found. Then, if presence was lost, each available resource announces its presence to the
-// other nodes and requests that of its contacts there.
+// found. Then each available resource that was missing there, or all if presence was lost,
+// announces its presence to the other nodes and requests that of its contacts there.
 
 // The paces, in resources a second. A registration costs some 20 µs of this node and of the
 // engine together. Presence costs about as much as a login without its key derivation.
@@ -35,47 +36,52 @@ func (r *Router) Rejoined(ctx context.Context, lost Lost) {
 		r.forgetRosters()
 	}
 	r.tellUntold(ctx)
-	if lost >= LostEntries {
-		begin := time.Now()
-		n := r.registerAll(ctx)
-		if ctx.Err() != nil {
-			return
-		}
-		if lost >= LostPresence {
-			r.tellChanges(r.nodes.Others(), "")
-		}
-		if lost >= LostPresence || n > 0 {
-			r.askForChanges()
-		}
-		r.config().Logger.Info("clients registered again with the cluster", "sessions", n, "took", time.Since(begin).Round(time.Millisecond))
+	if lost < LostEntries {
+		return
+	}
+	begin := time.Now()
+	missing := r.registerAll(ctx)
+	if ctx.Err() != nil {
+		return
 	}
 	if lost >= LostPresence {
-		r.atPace(ctx, presenceRate, func(s *session.Session) {
-			r.sessions.RunOnLoop(s, func(t *session.Turn) { r.exchangePresence(t, s, false) })
-		})
+		r.tellChanges(r.nodes.Others(), "")
 	}
+	if lost >= LostPresence || len(missing) > 0 {
+		r.askForChanges()
+	}
+	r.config().Logger.Info("clients registered again with the cluster", "sessions", len(missing), "took", time.Since(begin).Round(time.Millisecond))
+	exchanging := r.sessions.Each
+	if lost < LostPresence {
+		exchanging = slices.Values(missing)
+	}
+	r.atPace(ctx, presenceRate, exchanging, r.exchangeSoon)
 }
 
-// atPace calls f for all sessions, at a rate, until ctx ends.
-func (r *Router) atPace(ctx context.Context, rate float64, f func(*session.Session)) {
+// exchangeSoon is exchangePresence for a caller that does not have the session.
+func (r *Router) exchangeSoon(s *session.Session) {
+	r.sessions.RunOnLoop(s, func(t *session.Turn) { r.exchangePresence(t, s, false) })
+}
+
+// atPace calls f for sessions, at a rate, until ctx ends.
+func (r *Router) atPace(ctx context.Context, rate float64, sessions iter.Seq[*session.Session], f func(*session.Session)) {
 	pace := job.NewPace(rate, time.NewTicker)
 	defer pace.Stop()
 	allowed := 0
-	r.sessions.Each(func(s *session.Session) bool {
+	for s := range sessions {
 		if allowed == 0 {
 			if allowed = pace.Wait(ctx, registerRate); allowed == 0 {
-				return false
+				return
 			}
 		}
 		allowed--
 		f(s)
-		return true
-	})
+	}
 }
 
-// registerAll registers all resources of this node, and returns how many were not in the
+// registerAll registers all resources of this node, and returns those that were not in the
 // directory.
-func (r *Router) registerAll(ctx context.Context) (missing int) {
+func (r *Router) registerAll(ctx context.Context) (missing []*session.Session) {
 	todo := make(chan *session.Session)
 	var tasks sync.WaitGroup
 	var mu sync.Mutex
@@ -87,7 +93,7 @@ func (r *Router) registerAll(ctx context.Context) (missing int) {
 				r.guarded(nil, func() {
 					if r.registerAgain(ctx, t, s) {
 						mu.Lock()
-						missing++
+						missing = append(missing, s)
 						mu.Unlock()
 					}
 				})
@@ -95,7 +101,7 @@ func (r *Router) registerAll(ctx context.Context) (missing int) {
 			}
 		})
 	}
-	r.atPace(ctx, registerRate, func(s *session.Session) { todo <- s })
+	r.atPace(ctx, registerRate, r.sessions.Each, func(s *session.Session) { todo <- s })
 	close(todo)
 	tasks.Wait()
 	return missing
@@ -141,9 +147,9 @@ func (r *Router) registerAgain(ctx context.Context, t *session.Turn, s *session.
 		r.updateElsewhere(s, available, int8(s.Priority()))
 	}
 	mu.Unlock()
-	if NonNegative(s) {
-		r.deliverStoredHere(t, s.JID().Bare()) // other nodes have not found the resource
-	}
+	// Other nodes have not found the resource, and may have stored messages. One that is not
+	// available reads them when it is.
+	r.deliverStoredHere(t, s.JID().Bare())
 	return true
 }
 

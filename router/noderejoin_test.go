@@ -8,6 +8,7 @@ import (
 	"roost/internal/teststores"
 	"roost/internal/xmpptest"
 	"roost/jid"
+	"roost/router"
 	"roost/store"
 )
 
@@ -135,4 +136,55 @@ func TestSplitConflict(t *testing.T) {
 	}
 	juliet.write("<message type='chat' to='romeo@localhost/r'><body>you?</body></message>")
 	romeo.await("you?")
+}
+
+// TestMissing: the directory does not have a resource for a while, because it could not be registered
+// or the directory has lost its entry. Contacts that log in or leave meanwhile, and the resource, have
+// each other's presence when it is registered.
+func TestMissing(t *testing.T) {
+	cluster, a, b := twoNodes(t)
+	mercutio := goOnline(t, a, "mercutio", "m")
+	juliet := goOnline(t, b, "juliet", "j")
+	juliet.await("<presence from='mercutio@localhost/m'")
+	b.Node().Unregister("juliet@localhost", "j")
+	leave(mercutio)
+	romeo := goOnline(t, a, "romeo", "r")
+	if romeo.has(cluster, "from='juliet@localhost") || juliet.has(cluster, "<presence") {
+		t.Fatal("the resource is not missing")
+	}
+	b.Node().Repeat(router.LostEntries)
+	romeo.await("<presence from='juliet@localhost/j'")
+	juliet.await("<presence type='unavailable' from='mercutio@localhost' ")
+	juliet.await("<presence from='romeo@localhost/r'")
+}
+
+// TestMissingOnly: resources that are in the directory do not exchange presence when they are
+// registered again.
+func TestMissingOnly(t *testing.T) {
+	cluster, a, b := twoNodes(t)
+	romeo, juliet := goOnline(t, a, "romeo", "r"), goOnline(t, b, "juliet", "j")
+	romeo.await("<presence from='juliet@localhost/j'")
+	juliet.await("<presence from='romeo@localhost/r'")
+	cluster.Wait()
+	juliet.sync()
+	b.Node().Repeat(router.LostEntries)
+	juliet.sync()
+	if romeo.has(cluster, "<presence") || juliet.has(cluster, "<presence") {
+		t.Errorf("presence was sent again: %s; %s", romeo.got, juliet.got)
+	}
+}
+
+// TestMissingBeforeAvailable: a message was stored for an account whose only resource was not in the
+// directory, and not available yet. It gets the message when it is.
+func TestMissingBeforeAvailable(t *testing.T) {
+	cluster, a, b := twoNodes(t)
+	juliet := loginAs(t, b, "juliet", "j", plainHeader)
+	b.Node().Unregister("juliet@localhost", "j")
+	romeo := loginAs(t, a, "romeo", "r", plainHeader)
+	romeo.write("<message type='chat' to='juliet@localhost'><body>stored</body></message>")
+	romeo.sync()
+	cluster.Wait()
+	b.Node().Repeat(router.LostEntries)
+	juliet.write("<presence/>")
+	juliet.await("stored")
 }
