@@ -139,18 +139,25 @@ func (r *Router) registerAgain(ctx context.Context, t *session.Turn, s *session.
 		Observe(s)
 	}
 	r.unregisterGone(s)
+	r.correctEntry(s, got.Known || o != nil)
 	if got.Known {
 		return false
 	}
-	mu := r.lockPresence(s.BareJID())
-	if available := s.Available(); available || o != nil { // the entry was that of another node
-		r.updateElsewhere(s, available, int8(s.Priority()))
-	}
-	mu.Unlock()
 	// Other nodes have not found the resource, and may have stored messages. One that is not
 	// available reads them when it is.
 	r.deliverStoredHere(t, s.JID().Bare())
 	return true
+}
+
+// correctEntry makes a resource's entry in the directory say whether it is available, and its
+// priority. If there was an entry before, that is not known: a replica may have taken over
+// without the last change, or the engine may have refused that. A new entry is not available.
+func (r *Router) correctEntry(s *session.Session, before bool) {
+	mu := r.lockPresence(s.BareJID())
+	defer mu.Unlock()
+	if available := s.Available(); s.Bound() && (available || before) {
+		r.updateElsewhere(s, available, int8(s.Priority()))
+	}
 }
 
 // giveWay ends a session whose address a session on another node has. If that one is

@@ -188,3 +188,29 @@ func TestMissingBeforeAvailable(t *testing.T) {
 	juliet.write("<presence/>")
 	juliet.await("stored")
 }
+
+// TestLostUpdate: the directory has lost, or refused, the last change of whether a resource is available
+// and of its priority. It is right again when the resource is registered again.
+func TestLostUpdate(t *testing.T) {
+	cluster, _, b := twoNodes(t)
+	juliet := goOnline(t, b, "juliet", "j")
+	const account, resource = "juliet@localhost", "j"
+	want := router.Place{Resource: resource, Node: b.Node().Self()}
+	check := func() {
+		t.Helper()
+		b.Node().Repeat(router.LostEntries)
+		if got := cluster.Places(account); len(got) != 1 || got[0] != want {
+			t.Errorf("the directory has %+v, want %+v", got, want)
+		}
+	}
+	juliet.say("<presence><priority>5</priority></presence>", "<priority>5")
+	b.Node().Update(account, resource, false, 0)
+	want.Available, want.Priority = true, 5
+	check()
+	b.Node().Update(account, resource, true, -1)
+	check()
+	juliet.say("<presence type='unavailable'/>", "type='unavailable'")
+	b.Node().Update(account, resource, true, 5)
+	want.Available, want.Priority = false, 0
+	check()
+}
