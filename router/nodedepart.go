@@ -139,7 +139,7 @@ func (r *Router) stays(s *session.Session) {
 		_ = r.restoreOffline(s, nil)
 	}
 	r.sessions.Go(session.Write, func(t *session.Turn) {
-		if r.registerAgain(r.ctx, t, s) {
+		if r.registerAgain(r.ctx, t, s, LostEntries) {
 			r.exchangeSoon(s)
 		}
 	})

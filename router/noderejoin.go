@@ -40,7 +40,7 @@ func (r *Router) Rejoined(ctx context.Context, lost Lost) {
 		return
 	}
 	begin := time.Now()
-	missing := r.registerAll(ctx)
+	missing := r.registerAll(ctx, lost)
 	if ctx.Err() != nil {
 		return
 	}
@@ -81,7 +81,7 @@ func (r *Router) atPace(ctx context.Context, rate float64, sessions iter.Seq[*se
 
 // registerAll registers all resources of this node, and returns those that were not in the
 // directory.
-func (r *Router) registerAll(ctx context.Context) (missing []*session.Session) {
+func (r *Router) registerAll(ctx context.Context, lost Lost) (missing []*session.Session) {
 	todo := make(chan *session.Session)
 	var tasks sync.WaitGroup
 	var mu sync.Mutex
@@ -91,7 +91,7 @@ func (r *Router) registerAll(ctx context.Context) (missing []*session.Session) {
 			defer t.End()
 			for s := range todo {
 				r.guarded(nil, func() {
-					if r.registerAgain(ctx, t, s) {
+					if r.registerAgain(ctx, t, s, lost) {
 						mu.Lock()
 						missing = append(missing, s)
 						mu.Unlock()
@@ -112,7 +112,7 @@ func (r *Router) registerAll(ctx context.Context) (missing []*session.Session) {
 // other. That one stays: it is registered, so usually it is the newer. It is the same session if
 // that is moving: a session that another node was sent is not registered here (see stays), and
 // one that has come here takes the entry of the node where it was.
-func (r *Router) registerAgain(ctx context.Context, t *session.Turn, s *session.Session) (missing bool) {
+func (r *Router) registerAgain(ctx context.Context, t *session.Turn, s *session.Session, lost Lost) (missing bool) {
 	if s.Moving() {
 		return false
 	}
@@ -136,7 +136,7 @@ func (r *Router) registerAgain(ctx context.Context, t *session.Turn, s *session.
 		r.hasMoved(t, s, &got)
 	}
 	if len(got.Places) > 0 {
-		Observe(s)
+		r.observeReturned(s, got.Places, !got.Known || lost >= LostPresence) // or itemObserve was returned
 	}
 	r.unregisterGone(s)
 	r.correctEntry(s, got.Known || o != nil)

@@ -114,9 +114,7 @@ func (r *Router) takeSaved(t *session.Turn, x *fetching, s *session.Session) boo
 		s.Close(session.ErrNotAuthorized) // since it was saved
 		return true
 	}
-	if len(got.Places) > 0 {
-		Observe(s)
-	}
+	r.observeReturned(s, got.Places, true)
 	if blocklistOf(s) == nil {
 		blocklistKept.Make(s) // when it was saved, it had none
 	}

@@ -164,6 +164,7 @@ func (r *Router) takeSession(t *session.Turn, x *fetching, node NodeID, data []b
 	account := s.BareJID()
 	r.moves.forget(account, s.Resource())
 	got, err := r.nodes.Register(r.ctx, account, s.Resource(), Registration{From: node, MaxResources: anyResources})
+	missing := false
 	switch {
 	case err != nil: // it is registered when the directory is back
 		o.left.Store(true)
@@ -171,12 +172,12 @@ func (r *Router) takeSession(t *session.Turn, x *fetching, node NodeID, data []b
 	case got.Taken || got.Full:
 		x.Cancel()
 		return false
-	case r.hasMoved(t, s, &got):
-		offlinePending.Set(s) // others have not found the resource, and may have stored messages
+	default:
+		if missing = r.hasMoved(t, s, &got); missing {
+			offlinePending.Set(s) // others have not found the resource, and may have stored messages
+		}
 	}
-	if len(got.Places) > 0 {
-		Observe(s)
-	}
+	r.observeReturned(s, got.Places, missing)
 	r.unregisterGone(s)
 	// From now on, what is in memory has the new entry: see cachedPlaces.
 	if _, err := r.nodes.Current(r.ctx, account); err != nil {

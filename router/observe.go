@@ -34,6 +34,24 @@ func (r *Router) observeAll(account string, except *session.Session) {
 	}
 }
 
+// observeReturned observes a session that has come into the tables or the directory with the state
+// that it had before, if its account has other resources: they may have asked for copies. If it was
+// missing there, they are observed, too, here and on their nodes: those that were bound meanwhile
+// have not found it, and were not told if it has asked for copies.
+func (r *Router) observeReturned(s *session.Session, others []Place, missing bool) {
+	account := s.BareJID()
+	switch {
+	case len(others) == 0 && r.othersHere(s) == 0:
+	case !missing:
+		Observe(s)
+	default:
+		r.observeAll(account, nil)
+		for _, n := range nodesOf(nil, others, anyPlace) {
+			r.nodes.Send(n, account, appendKind(nil, itemObserve))
+		}
+	}
+}
+
 // runSent calls the functions for a message that a client has sent.
 func (r *Router) runSent(t *session.Turn, from Sender, st *stanza.Stanza) {
 	s := local(from)
