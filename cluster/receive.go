@@ -257,11 +257,17 @@ func (n *Node) itemDone(e *received) {
 	token(in.freed)
 }
 
-// waitForSpace waits until less is unhandled than the limit.
+// waitForSpace waits until less is unhandled than the limit. It does not if this node has joined
+// again: the lanes drop what is left of the old stream, and resetInbox forgets it.
 func (n *Node) waitForSpace() {
 	for n.in.size() > n.config.HandleBytes {
+		changed := n.whenChanged()
+		if n.epoch.Load() != n.in.epoch {
+			return
+		}
 		select {
 		case <-n.in.freed:
+		case <-changed:
 		case <-n.taking.Done():
 			return
 		}
