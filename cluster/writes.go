@@ -169,6 +169,8 @@ func (w *writes) finished(batch []*op) {
 	}
 	if w.waiting = 0; len(w.queue) == 0 {
 		token(w.empty)
+	} else {
+		token(w.added) // the token may have been taken while these waited
 	}
 }
 
@@ -210,28 +212,49 @@ func (n *Node) write() {
 		}
 		batch := n.writes.take()
 		rest := batch
-		for len(rest) > 0 {
+		for len(rest) > 0 && n.ctx.Err() == nil {
 			changed := n.whenChanged()
 			if n.usable() {
-				if rest = n.writeBatch(rest); len(rest) == 0 {
-					break
-				}
-				if n.usable() {
-					continue // the scripts were loaded
-				}
+				rest = n.writeBatch(rest)
+				continue
 			}
-			rest = n.writes.withoutRegistrations(rest)
+			if rest = n.writes.giveUpRegistrations(rest); len(rest) == 0 {
+				break
+			}
 			select {
 			case <-changed:
+			case <-n.writes.added: // perhaps a registration that was begun before
 			case <-n.ctx.Done():
-				rest = nil
 			}
 		}
+		n.writes.withoutRegistrations(rest)
 		n.writes.finished(batch)
 	}
 }
 
-// withoutRegistrations ends registrations, because no login waits for the engine.
+// giveUpRegistrations ends the registrations of a batch and those in the queue, because no login
+// waits for the engine.
+func (w *writes) giveUpRegistrations(batch []*op) (rest []*op) {
+	rest = w.withoutRegistrations(batch)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.entered) == 0 {
+		return rest // so that changes that wait are not all looked at for each that is added
+	}
+	queue := w.queue
+	w.queue = nil
+	for _, o := range queue {
+		if o.kind != opRegister {
+			w.queue = append(w.queue, o)
+			continue
+		}
+		w.bytes -= o.size()
+		w.end(o, router.ErrNoDirectory)
+	}
+	return rest
+}
+
+// withoutRegistrations ends the registrations of a batch.
 func (w *writes) withoutRegistrations(batch []*op) (rest []*op) {
 	for _, o := range batch {
 		if o.kind == opRegister {
