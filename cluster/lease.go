@@ -173,7 +173,7 @@ func (n *Node) renew() time.Duration {
 	if n.run == 0 {
 		return n.enterLate()
 	}
-	begin, before, lapsed := n.now(), time.Duration(n.renewed.Load()), !n.leased()
+	begin, before := n.now(), time.Duration(n.renewed.Load())
 	r, err := n.nodes(n.ctx, "renew", n.epoch.Load(), 0)
 	if err == nil && (r.status == "dead" || r.status == "held") {
 		n.stats.rejoined.Add(1)
@@ -196,6 +196,7 @@ func (n *Node) renew() time.Duration {
 	}
 	n.lease.complaint = ""
 	n.renewed.Store(int64(max(begin, time.Duration(n.renewed.Load()))))
+	lapsed := n.now()-before >= n.config.Lease // also if that was during the request: what has seen it waits
 	n.setMembers(r)
 	n.compareDomains()
 	if r.status == "lost" {
