@@ -266,8 +266,9 @@ func (w *writes) withoutRegistrations(batch []*op) (rest []*op) {
 	return rest
 }
 
-// writeBatch executes operations, and returns those that have to be executed again. All of
-// them may be executed twice: they compare the epoch, and set values.
+// writeBatch executes operations, and returns those that have to be executed again. Those that were
+// executed are among them if they follow one of the same resource that was not: they may be executed
+// twice, since they compare the epoch, and set values.
 func (n *Node) writeBatch(batch []*op) (rest []*op) {
 	ctx, cancel := context.WithTimeout(n.ctx, n.engine.timeout)
 	defer cancel()
@@ -278,7 +279,7 @@ func (n *Node) writeBatch(batch []*op) (rest []*op) {
 	}
 	replies := n.engine.client.DoMulti(ctx, cmds...)
 	n.stats.writeBatches.Add(1)
-	again := false // from the first that was not executed, all are repeated
+	again := false // a server did not have the scripts
 	for _, o := range batch {
 		k := o.replies()
 		next, err := n.result(o, replies[:k])
@@ -302,14 +303,28 @@ func (n *Node) writeBatch(batch []*op) (rest []*op) {
 			}
 			n.missing()
 			n.writes.finish(o, err)
-		case again && o.kind != opRegister:
-			rest = append(rest, o)
-		default:
+		case o.kind == opRegister:
+			if o.reply[0] == "ok" {
+				rest = o.overtakes(rest)
+			}
 			n.writes.finish(o, nil)
+		case slices.ContainsFunc(rest, o.sameResource):
+			rest = append(rest, o)
 		}
 	}
 	if again && n.engine.failed(n.engine.load(ctx)) {
 		return n.writes.withoutRegistrations(rest)
 	}
 	return rest
+}
+
+// overtakes removes changes of the resource that o, a registration, has entered: they came before it,
+// and would now change or remove its entry.
+func (o *op) overtakes(before []*op) (rest []*op) {
+	return slices.DeleteFunc(before, func(b *op) bool { return b.kind != opRegister && o.sameResource(b) })
+}
+
+// sameResource reports whether another operation is about the same resource.
+func (o *op) sameResource(other *op) bool {
+	return o.account == other.account && o.resource == other.resource
 }

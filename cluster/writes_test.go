@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -54,6 +56,65 @@ func TestHangWithChanges(t *testing.T) {
 	xmpptest.Eventually(t, "the queue is empty", func() bool { return n.Stats().WriteBytes == 0 })
 	if p := stored(t, n, "a@x", "r"); p.Priority != 2 {
 		t.Errorf("the priority is %d", p.Priority)
+	}
+}
+
+// TestScriptsLost: if one server of a Redis Cluster has lost the scripts, what others have executed in
+// the same pipeline is not executed again after what followed it. Bug: a resource was removed from the
+// directory after it had been registered anew.
+func TestScriptsLost(t *testing.T) {
+	servers := redistest.StartCluster(t, 2, 0)
+	n, _ := open(t, servers[0].URL(), "a")
+	there, lost := accountOn(t, servers, 0), accountOn(t, servers, 1)
+	registered(t, n, there, "r")
+	registered(t, n, lost, "r")
+	if got := command(t, servers[1].Addr, "SCRIPT FLUSH"); got != "+OK" {
+		t.Fatal(got)
+	}
+	again := &op{kind: opRegister, account: there, resource: "r", done: make(chan struct{})}
+	n.writes.mu.Lock() // so that they are in one batch
+	for _, o := range []*op{
+		{kind: opUpdate, account: lost, resource: "r", available: true, priority: 1},
+		{kind: opUnregister, account: there, resource: "r"},
+		again,
+		{kind: opUpdate, account: there, resource: "r", available: true, priority: 2},
+	} {
+		n.writes.append(o)
+	}
+	n.writes.mu.Unlock()
+	<-again.done
+	xmpptest.Eventually(t, "the queue is empty", func() bool { return n.Stats().WriteBytes == 0 })
+	for account, priority := range map[string]int8{lost: 1, there: 2} {
+		if got := stored(t, n, account, "r"); got != (router.Place{Resource: "r", Node: n.Self(), Available: true, Priority: priority}) {
+			t.Errorf("%s: %+v, want the priority %d", account, got, priority)
+		}
+	}
+}
+
+// accountOn returns an account whose resources are on a server of a Redis Cluster of two.
+func accountOn(t *testing.T, servers []*redistest.Server, server int) string {
+	t.Helper()
+	for i := range 100 {
+		account := fmt.Sprintf("u%d@x", i)
+		if !strings.HasPrefix(command(t, servers[server].Addr, "HLEN "+accountKey(account)), "-MOVED") {
+			return account
+		}
+	}
+	t.Fatal("all accounts are on the other server")
+	return ""
+}
+
+// TestOvertakes: a registration overtakes the changes of its resource, and nothing else.
+func TestOvertakes(t *testing.T) {
+	var before []*op
+	for _, resource := range []string{"r", "other"} {
+		for kind := opRegister; kind <= opForget; kind++ {
+			before = append(before, &op{kind: kind, account: "a@x", resource: resource})
+		}
+	}
+	want := append([]*op{before[0]}, before[len(before)/2:]...)
+	if got := (&op{account: "a@x", resource: "r"}).overtakes(slices.Clone(before)); !slices.Equal(got, want) {
+		t.Errorf("%d operations remain, want %d", len(got), len(want))
 	}
 }
 

@@ -55,3 +55,19 @@ func TestProxy(t *testing.T) {
 		t.Fatalf("%q, %v", got, err)
 	}
 }
+
+// TestCluster: the servers of a cluster serve their slots, and the replica is that of the last.
+func TestCluster(t *testing.T) {
+	servers := StartCluster(t, 2, 1)
+	for i, want := range []string{"master", "master", "slave"} {
+		if got := reply(t, servers[i].Addr, "ROLE", 3); got != want {
+			t.Errorf("server %d is a %s, want %s", i, got, want)
+		}
+	}
+	if got := reply(t, servers[1].Addr, "SET key value", 1); got != "+OK" { // slot 12539
+		t.Error(got)
+	}
+	if got := reply(t, servers[0].Addr, "GET key", 1); got != "-MOVED 12539 "+servers[1].Addr {
+		t.Error(got)
+	}
+}

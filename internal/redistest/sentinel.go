@@ -1,14 +1,11 @@
 package redistest
 
 import (
-	"bufio"
 	"fmt"
 	"net"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
-	"time"
 )
 
 // StartReplicated starts a server with a replica, and a Sentinel that makes the replica the
@@ -53,25 +50,4 @@ func startSentinel(t testing.TB, host, port, lines string, args ...string) *Serv
 		t.Fatal(err)
 	}
 	return start(t, "redis-server", append([]string{file, "--sentinel"}, args...)...)
-}
-
-// await sends a command until the first line of the reply is the one that is expected.
-func await(t testing.TB, addr, command, want string) {
-	t.Helper()
-	var got string
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for end := time.Now().Add(2 * time.Minute); time.Now().Before(end); <-tick.C {
-		c, err := net.Dial("tcp", addr)
-		if err != nil {
-			t.Fatal(err)
-		}
-		fmt.Fprint(c, command, "\r\n")
-		got, err = bufio.NewReader(c).ReadString('\n')
-		c.Close()
-		if err == nil && strings.TrimSpace(got) == want {
-			return
-		}
-	}
-	t.Fatalf("%s replies %q to %s, want %s", addr, got, command, want)
 }
