@@ -122,20 +122,14 @@ func (n *Node) cleanDirectory(ctx context.Context, c *cleaning) error {
 	if n.engine.failed(err) {
 		return err
 	}
-	levels = min(levels, maxLevel-1)
-	for level := 0; level <= int(levels); level++ {
-		for first := uint64(0); first < 1<<level; first += cleanPage {
-			if err := n.claimed(ctx, c); err != nil {
-				return err
-			}
-			var keys []string
-			for b := first; b < min(first+cleanPage, 1<<level); b++ {
-				keys = append(keys, indexKey(c.epoch, level, uint32(b)))
-			}
-			if err := n.cleanBuckets(ctx, c, keys); err != nil {
-				return err
-			}
+	err = eachPage(c.epoch, int(min(levels, maxLevel-1)), func(keys []string) error {
+		if err := n.claimed(ctx, c); err != nil {
+			return err
 		}
+		return n.cleanBuckets(ctx, c, keys)
+	})
+	if err != nil {
+		return err
 	}
 	return client.Do(ctx, client.B().Hdel().Key(levelsKey).Field(field).Build()).Error()
 }

@@ -192,15 +192,10 @@ func (o *op) commands(cmds []rueidis.Completed, c rueidis.Client, epoch uint64) 
 	}
 }
 
-// removed counts a resource that was removed.
-func (n *Node) removed() {
-	n.count.Add(-1)
-	n.stats.unregistrations.Add(1)
-}
-
 // result takes over the replies to an operation's commands. It returns an operation that
 // follows, if one does.
 func (n *Node) result(o *op, replies []rueidis.RedisResult) (next *op, err error) {
+	changed := n.countFields(o, replies)
 	for _, r := range replies {
 		if err := r.Error(); err != nil && !rueidis.IsRedisNil(err) {
 			return nil, err
@@ -212,23 +207,19 @@ func (n *Node) result(o *op, replies []rueidis.RedisResult) (next *op, err error
 			return nil, err
 		}
 		if before, _, ok := entry(o.resource, o.reply[1]); o.reply[0] == "ok" && (!ok || before.Node != n.Self()) {
-			n.count.Add(1)
 			n.stats.registrations.Add(1)
 		}
 	case opUnregister:
 		text, none := replies[0].ToString()
 		if _, level, ok := entry(o.resource, text); none == nil && ok {
-			n.removed()
+			n.stats.unregistrations.Add(1)
 			next = &op{kind: opUnindex, account: o.account, resource: o.resource, level: level}
 		} else { // another node has taken the entry, or there was none
 			next = &op{kind: opForget, account: o.account, resource: o.resource, level: int(n.level.Load())}
 		}
 	case opForget:
-		for _, r := range replies {
-			if removed, _ := r.AsInt64(); removed > 0 {
-				n.removed()
-				break
-			}
+		if changed > 0 {
+			n.stats.unregistrations.Add(1)
 		}
 	}
 	return next, err

@@ -20,6 +20,7 @@ const nodesKey = "roost:{nodes}"
 type leaseState struct {
 	gen       string // of the data of the engine
 	runs      string // of its servers
+	unnoted   bool   // the engine may not know the level of this node's index
 	complaint string // the last one in the log, if it still applies
 
 	differs time.Duration // since when there are nodes with other domains; 0: there are none
@@ -180,8 +181,8 @@ func (n *Node) renew() time.Duration {
 		n.log.Warn("the other nodes treat this one as dead: joining again", "node", n.config.Name)
 		r, err = n.join(n.ctx)
 		n.cache.clear()
-		n.level.Store(0)
 		n.count.Store(0)
+		n.lease.unnoted = true
 		n.lose(router.LostPresence)
 	}
 	if n.engine.failed(err) {
@@ -203,8 +204,7 @@ func (n *Node) renew() time.Duration {
 		n.log.Warn("the Redis server has lost the directory of the cluster: registering again")
 		n.cache.clear()
 		n.stats.rejoined.Add(1)
-		n.level.Store(0)
-		n.count.Store(0)
+		n.lease.unnoted = true
 		n.lose(router.LostPresence)
 		n.in.again.Store(true)
 	}
@@ -219,6 +219,7 @@ func (n *Node) renew() time.Duration {
 			n.lose(router.LostPresence) // items were returned
 		}
 	}
+	n.noteLevelAgain()
 	if lapsed {
 		n.notify()
 	}
@@ -278,6 +279,7 @@ func (n *Node) compareRuns() {
 	if runs != n.lease.runs {
 		n.log.Warn("the Redis server was started again or replaced: registering again")
 		n.lease.runs = runs
+		n.lease.unnoted = true
 		n.in.again.Store(true)
 		n.lose(router.LostEntries)
 	}
@@ -307,6 +309,9 @@ func (n *Node) rejoin() {
 	}
 	lost := router.Lost(n.lost.Swap(0))
 	n.tasks.Go(func() {
+		if lost >= router.LostEntries {
+			_ = n.recount(n.ctx) // otherwise next time
+		}
 		n.handler.Rejoined(n.ctx, lost)
 		n.rejoining.Store(false)
 	})

@@ -41,6 +41,9 @@ var (
 	//go:embed lua/ack.lua
 	ackText   string
 	ackScript = newScript(ackText)
+	//go:embed lua/level.lua
+	levelText   string
+	levelScript = newScript(levelText)
 	//go:embed lua/close.lua
 	closeText   string
 	closeScript = newScript(closeText)
