@@ -208,19 +208,21 @@ func (n *Node) renew() time.Duration {
 		n.lose(router.LostPresence)
 		n.in.again.Store(true)
 	}
-	if n.engine.suspect.Load() {
+	suspect := n.engine.suspect.Load()
+	if suspect {
 		n.compareRuns()
-		lapsed = true
 	}
 	if n.engine.up.CompareAndSwap(false, true) {
 		n.log.Info("the Redis server of the cluster can be reached again")
 		lapsed = true
+	}
+	if lapsed { // also if the server was there, but has refused the renewals
 		if n.lose(router.LostTime); begin-before >= n.config.Wait {
 			n.lose(router.LostPresence) // items were returned
 		}
 	}
 	n.noteLevelAgain()
-	if lapsed {
+	if lapsed || suspect {
 		n.notify()
 	}
 	n.rejoin()
@@ -287,6 +289,9 @@ func (n *Node) compareRuns() {
 
 // lose records that something may have been lost, of which the handler has to be told.
 func (n *Node) lose(lost router.Lost) {
+	if lost >= router.LostPresence {
+		n.out.repeated.Store(int64(n.now())) // first: what is missed until now is repeated
+	}
 	for {
 		before := n.lost.Load()
 		if uint32(lost) <= before || n.lost.CompareAndSwap(before, uint32(lost)) {

@@ -15,7 +15,8 @@ import (
 
 // outboxes are the queues for the other nodes.
 type outboxes struct {
-	bytes atomic.Int64 // of all
+	bytes    atomic.Int64 // of all
+	repeated atomic.Int64 // when presence was last to be repeated, in ns since Node.start; 0: never
 
 	mu     sync.Mutex
 	byNode map[uint64]*outbox
@@ -44,6 +45,7 @@ type outbox struct {
 	bytes      int           // of items and batches
 	unsent     bool          // a batch is not in the stream yet
 	ended      bool          // the goroutine has ended; a new outbox is needed
+	missed     time.Duration // when an item last did not get to the node, although that lives; 0: see repair
 
 	// Owned by the goroutine of the outbox.
 	// A dead node whose stream is not closed yet gets batches, too: whoever closes it returns
@@ -78,7 +80,7 @@ func (n *Node) Send(to router.NodeID, account string, item []byte) bool {
 	size := len(account) + len(item) + 8
 	for {
 		o := n.outbox(uint64(to))
-		if o == nil || n.out.bytes.Load()+int64(size) > int64(n.config.TotalBytes) {
+		if o == nil {
 			n.stats.refusedItems.Add(1)
 			return false
 		}
@@ -87,7 +89,8 @@ func (n *Node) Send(to router.NodeID, account string, item []byte) bool {
 			o.mu.Unlock()
 			continue
 		}
-		if o.bytes+size > n.config.QueueBytes {
+		if o.bytes+size > n.config.QueueBytes || n.out.bytes.Load()+int64(size) > int64(n.config.TotalBytes) {
+			o.missed = n.now()
 			o.mu.Unlock()
 			n.stats.refusedItems.Add(1)
 			return false
@@ -134,6 +137,9 @@ func (n *Node) deliver(o *outbox) {
 		progress, reached := n.exchange(o, gone)
 		if n.settle(o, gone && reached) {
 			return
+		}
+		if reached {
+			n.repair(o)
 		}
 		if progress {
 			poll = slowPoll
@@ -300,7 +306,7 @@ func (n *Node) retire(o *outbox) bool {
 	defer n.out.mu.Unlock()
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.bytes > 0 || len(o.batches) > 0 {
+	if o.bytes > 0 || len(o.batches) > 0 || o.missed > 0 {
 		return false
 	}
 	o.ended = true

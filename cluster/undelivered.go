@@ -1,6 +1,10 @@
 package cluster
 
-import "roost/router"
+import (
+	"time"
+
+	"roost/router"
+)
 
 // How an outbox returns items that its node does not get.
 
@@ -53,6 +57,9 @@ func (n *Node) settle(o *outbox, gone bool) (ended bool) {
 	if gone {
 		n.returnBatches(o)
 		n.returnItems(o)
+		o.mu.Lock()
+		o.missed = 0 // contacts are told of its end
+		o.mu.Unlock()
 		return n.retire(o)
 	}
 	limit := n.now() - n.config.Wait
@@ -62,6 +69,7 @@ func (n *Node) settle(o *outbox, gone bool) (ended bool) {
 			n.undelivered(o.to, b.items, b.tried)
 			o.mu.Lock()
 			o.bytes -= len(b.items)
+			o.missed = n.now()
 			o.mu.Unlock()
 			n.out.bytes.Add(-int64(len(b.items)))
 			b.items, b.count = nil, 0 // its number remains, as an empty batch
@@ -70,11 +78,41 @@ func (n *Node) settle(o *outbox, gone bool) (ended bool) {
 	o.mu.Lock()
 	late := o.count > 0 && o.since < limit
 	o.unsent = o.next < len(o.batches)
+	if late {
+		o.missed = n.now()
+	}
 	o.mu.Unlock()
 	if late {
 		n.returnItems(o)
 	}
 	return false
+}
+
+// repeatPause is how long presence is not repeated again because of an outbox, in Config.Wait: what
+// is repeated may fill the queue for a slow node again.
+const repeatPause = 10
+
+// repair has presence repeated if items for a node were refused or returned, as soon as the node gets
+// items again. Of most items but messages, nobody else makes good that the node has not got them.
+func (n *Node) repair(o *outbox) {
+	o.mu.Lock()
+	missed, bytes := o.missed, o.bytes
+	o.mu.Unlock()
+	if missed == 0 || o.next < len(o.batches) || bytes >= n.config.QueueBytes/4 || n.out.bytes.Load() >= int64(n.config.TotalBytes/2) {
+		return
+	}
+	if last := time.Duration(n.out.repeated.Load()); missed >= last { // otherwise it was repeated since
+		if last > 0 && n.now()-last < repeatPause*n.config.Wait {
+			return
+		}
+		n.lose(router.LostPresence)
+		n.hurry()
+	}
+	o.mu.Lock()
+	if o.missed == missed {
+		o.missed = 0
+	}
+	o.mu.Unlock()
 }
 
 // giveUp returns what is left when this node is closed.

@@ -37,6 +37,7 @@ type Recorder struct {
 	undelivered []Item
 	died        []Death
 	rejoined    int
+	lost        router.Lost
 }
 
 // NewLane implements router.NodeHandler.
@@ -94,12 +95,12 @@ func (r *Recorder) Died(node router.NodeID, all []router.Death) {
 
 // Rejoined implements router.NodeHandler.
 func (r *Recorder) Rejoined(_ context.Context, lost router.Lost) {
-	if lost < router.LostEntries {
-		return
-	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.rejoined++
+	r.lost = max(r.lost, lost)
+	if lost >= router.LostEntries {
+		r.rejoined++
+	}
 }
 
 // Items returns what was handled.
@@ -128,6 +129,13 @@ func (r *Recorder) Rejoins() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.rejoined
+}
+
+// Lost returns the most that was lost until now, 0 for nothing.
+func (r *Recorder) Lost() router.Lost {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.lost
 }
 
 // WaitItems waits until n items were handled, and returns all.
