@@ -187,6 +187,8 @@ type Accounts interface {
 	// CreateAccounts creates the accounts that do not exist, with all their data, in one
 	// transaction; it leaves those that exist as they are. created tells which were
 	// created. No quota applies, and messages are stored although their sender is blocked.
+	// With an address or a key that is longer than MaxKey, it returns ErrLongKey, and creates
+	// none.
 	CreateAccounts(ctx context.Context, all []AccountData) (created []bool, err error)
 
 	// Watch calls f for what happens to accounts, in this process or another: with the
