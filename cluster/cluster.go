@@ -141,6 +141,7 @@ type Node struct {
 
 	writes writes
 	cache  *cache
+	full   atomic.Bool  // the engine has refused a registration since the last renewal, because it has no memory left
 	level  atomic.Int32 // of new entries in the index, see index
 	count  atomic.Int64 // registrations of this node, about
 

@@ -65,7 +65,7 @@ func entry(resource, text string) (place router.Place, level int, ok bool) {
 
 // Register implements router.Nodes.
 func (n *Node) Register(ctx context.Context, account, resource string, r router.Registration) (router.Registered, error) {
-	if !n.usable() {
+	if !n.usable() || n.full.Load() {
 		n.missing()
 		return router.Registered{}, router.ErrNoDirectory
 	}
@@ -198,6 +198,9 @@ func (n *Node) result(o *op, replies []rueidis.RedisResult) (next *op, err error
 	changed := n.countFields(o, replies)
 	for _, r := range replies {
 		if err := r.Error(); err != nil && !rueidis.IsRedisNil(err) {
+			if o.kind == opRegister && noMemory(err) {
+				n.full.Store(true)
+			}
 			return nil, err
 		}
 	}

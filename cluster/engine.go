@@ -183,6 +183,13 @@ func noScript(err error) bool {
 	return ok && redis.IsNoScript()
 }
 
+// noMemory reports whether the server has refused a request because its memory is full: it refuses
+// what may need more of it.
+func noMemory(err error) bool {
+	redis, ok := rueidis.IsRedisErr(err)
+	return ok && strings.HasPrefix(redis.Error(), "OOM ")
+}
+
 // do executes a script, and loads it first if the server does not have it.
 func (e *engine) do(ctx context.Context, s *script, keys, args []string) rueidis.RedisResult {
 	ctx, cancel := context.WithTimeout(ctx, e.timeout)

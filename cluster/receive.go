@@ -142,7 +142,7 @@ func (n *Node) readStream() []rueidis.RedisMessage {
 		} else if err != nil {
 			in.returnAck(a)
 		}
-		if n.engine.failed(err) || closed == 1 {
+		if n.engine.failed(err) && !refused(err) || closed == 1 {
 			n.hurry()
 			return nil
 		}

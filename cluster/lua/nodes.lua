@@ -7,6 +7,10 @@ local key, op, name, epoch, lease, gen, target = KEYS[1], ARGV[1], ARGV[2], ARGV
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 
+-- A server without memory (maxmemory) refuses a command that may need some, unless the script has
+-- written something before. Without leases nothing would be handled, which frees memory.
+redis.call('HDEL', key, '')
+
 -- If no node has renewed its lease for half of its time, twice as long as they wait, this server was
 -- out of reach for all: they get a lease's time to come back before one of them is dead. It must not
 -- be longer: when the last lease to be renewed is over, others have been for a while.
