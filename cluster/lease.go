@@ -177,13 +177,9 @@ func (n *Node) renew() time.Duration {
 	begin, before := n.now(), time.Duration(n.renewed.Load())
 	r, err := n.nodes(n.ctx, "renew", n.epoch.Load(), 0)
 	if err == nil && (r.status == "dead" || r.status == "held") {
-		n.stats.rejoined.Add(1)
-		n.log.Warn("the other nodes treat this one as dead: joining again", "node", n.config.Name)
-		r, err = n.join(n.ctx)
-		n.cache.clear()
-		n.count.Store(0)
-		n.lease.unnoted = true
-		n.lose(router.LostPresence)
+		if r, err = n.join(n.ctx); err == nil && r.status != "held" {
+			n.joinedAgain()
+		}
 	}
 	if n.engine.failed(err) {
 		if misconfigured(err) && !noScript(err) {
@@ -229,6 +225,16 @@ func (n *Node) renew() time.Duration {
 	n.rejoin()
 	n.cleanDead()
 	return untilRenewal(n.config.Lease, n.members.Load().first)
+}
+
+// joinedAgain forgets what belongs to the epoch before, which has died.
+func (n *Node) joinedAgain() {
+	n.log.Warn("the other nodes treated this one as dead: it has joined again", "node", n.config.Name)
+	n.stats.rejoined.Add(1)
+	n.cache.clear()
+	n.count.Store(0)
+	n.lease.unnoted = true
+	n.lose(router.LostPresence)
 }
 
 // untilRenewal is the time until a lease is to be renewed. If the lease of another node may be over

@@ -22,7 +22,7 @@ type Stats struct {
 	Others    []string      // names of the others
 	Entries   int64         // of this node in the directory, about
 	Differ    []string      // names of those that serve other domains
-	Reachable bool          // whether the Redis server is
+	Reachable bool          // whether the Redis server is, and this node has a lease
 	LeaseAge  time.Duration // since the lease was renewed
 
 	Hits          uint64 // lookups in memory that have found something
@@ -64,7 +64,7 @@ func (n *Node) Stats() Stats {
 		Others:          others,
 		Differ:          m.differ,
 		Entries:         max(0, n.count.Load()),
-		Reachable:       n.engine.up.Load(),
+		Reachable:       n.usable(),
 		LeaseAge:        n.now() - time.Duration(n.renewed.Load()),
 		Hits:            s.hits.Load(),
 		Lookups:         s.lookups.Load(),

@@ -63,7 +63,7 @@ type Cluster struct {
 	Number          uint64   `json:"number"`            // of its present lease; 0: it has not joined yet
 	Others          []string `json:"others"`            // names of the other nodes that are alive
 	OtherDomains    []string `json:"other_domains"`     // names of those that do not serve the same domains as this one
-	Reachable       bool     `json:"reachable"`         // the Redis server is
+	Reachable       bool     `json:"reachable"`         // the Redis server is, and the node has a lease
 	LeaseAgeSeconds float64  `json:"lease_age_seconds"` // since the lease was renewed; with Reachable false, since the last time
 	Entries         int64    `json:"entries"`           // of this node in the directory, about
 

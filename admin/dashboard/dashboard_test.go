@@ -509,7 +509,7 @@ func TestOverviewOfNode(t *testing.T) {
 	status.Cluster = &api.Cluster{Node: "one", Number: 5, Reachable: true, Entries: 12345, SentTotal: 1000, RefusedTotal: 7, WaitingBytes: 2 << 20}
 	wants("the only node", "<dt>Other nodes</dt><dd>none</dd>", "12,345 clients of this node", "1,000 stanzas and other items sent", "7 refused", "2.0 MiB for other nodes")
 	status.Cluster.Others, status.Cluster.Reachable, status.Cluster.LeaseAgeSeconds = []string{"two", "t<b>"}, false, 75
-	wants("cut off", "two, t<b></dd>", "one <span class=\"tag bad\">cannot reach Redis</span>", "<dt>Last reached</dt><dd>1 min ago")
+	wants("cut off", "two, t<b></dd>", "one <span class=\"tag bad\">cannot reach Redis, or is refused</span>", "<dt>Last reached</dt><dd>1 min ago")
 	if strings.Contains(f.page("/"), "t<b>") {
 		t.Error("the name of a node is markup")
 	}

@@ -2,7 +2,7 @@ package metrics
 
 // clusterFamilies are exported by a server that is a node of a cluster.
 var clusterFamilies = []family{
-	{"roost_cluster_reachable", gauge, "1 while the Redis server of the cluster can be reached, otherwise 0: then this node serves its own clients only.", nil, func(n *numbers, out *samples) {
+	{"roost_cluster_reachable", gauge, "1 while the Redis server of the cluster can be reached and this node has a lease, otherwise 0: then this node serves its own clients only.", nil, func(n *numbers, out *samples) {
 		if n.cluster != nil {
 			out.addBool(n.cluster.Reachable)
 		}

@@ -103,7 +103,7 @@ func writeCluster(line func(name, format string, args ...any), c *api.Cluster) {
 		line("node", "%s HAS NOT JOINED the cluster yet: see the log", c.Node)
 		return
 	case !c.Reachable:
-		line("node", "%s CANNOT REACH the Redis server; its lease was renewed %s ago", c.Node, human.Age(c.LeaseAgeSeconds))
+		line("node", "%s CANNOT REACH the Redis server, or is refused there: see the log; its lease was renewed %s ago", c.Node, human.Age(c.LeaseAgeSeconds))
 	default:
 		line("node", "%s; others: %s", c.Node, others)
 	}
