@@ -41,7 +41,7 @@ type nodesReply struct {
 }
 
 // nodes executes an operation on the nodes. target is the node that it is about, if that is
-// another one.
+// another one; to join and to renew, it is the newest that this node knows.
 func (n *Node) nodes(ctx context.Context, op string, epoch, target uint64) (r nodesReply, err error) {
 	gen := ""
 	if op == "join" || op == "renew" {
@@ -123,7 +123,7 @@ func (n *Node) enter(ctx context.Context) (r nodesReply, err error) {
 // join gets a new epoch, unless the status is "held".
 func (n *Node) join(ctx context.Context) (nodesReply, error) {
 	begin := n.now()
-	r, err := n.nodes(ctx, "join", 0, 0)
+	r, err := n.nodes(ctx, "join", 0, n.members.Load().known)
 	if err == nil {
 		switch r.status {
 		case "differs":
@@ -175,7 +175,7 @@ func (n *Node) renew() time.Duration {
 		return n.enterLate()
 	}
 	begin, before := n.now(), time.Duration(n.renewed.Load())
-	r, err := n.nodes(n.ctx, "renew", n.epoch.Load(), 0)
+	r, err := n.nodes(n.ctx, "renew", n.epoch.Load(), n.members.Load().known)
 	if err == nil && (r.status == "dead" || r.status == "held") {
 		if r, err = n.join(n.ctx); err == nil && r.status != "held" {
 			n.joinedAgain()

@@ -46,7 +46,7 @@ func (n *Node) setMembers(r nodesReply) {
 	}
 	n.lease.gen = r.gen
 	grace, _ := strconv.ParseInt(r.fields["grace"], 10, 64) // until then, no node counts as dead
-	m := &members{alive: map[uint64]string{self: n.config.Name}, known: max(r.id, self), first: n.config.Lease}
+	m := &members{alive: map[uint64]string{self: n.config.Name}, known: max(r.id, self, before.known), first: n.config.Lease}
 	for field, value := range r.fields {
 		epoch, err := strconv.ParseUint(field, 10, 64)
 		if err != nil || epoch == self {
@@ -81,13 +81,19 @@ func (n *Node) setMembers(r nodesReply) {
 	}
 	n.newcomers.mu.Lock()
 	before = n.members.Load()
+	known := m.known
 	for epoch, heard := range n.newcomers.heard {
-		if epoch <= m.known || n.now()-heard > n.config.Lease {
+		switch {
+		case epoch <= m.known:
 			delete(n.newcomers.heard, epoch)
-		} else { // it has joined since the reply was made
+		case n.now()-heard > n.config.Lease: // the engine has lost it, and it has not come back
+			delete(n.newcomers.heard, epoch)
+			known = max(known, epoch)
+		default: // it has joined since the reply was made
 			m.add(epoch)
 		}
 	}
+	m.known = known
 	m.listOthers(self)
 	n.members.Store(m)
 	n.newcomers.mu.Unlock()

@@ -72,6 +72,13 @@ func TestHeard(t *testing.T) {
 	n.newcomers.heard[20] -= n.config.Lease // the engine has lost its data since, and the node has died
 	known(16)
 	others()
+	if !n.members.Load().isDead(20) {
+		t.Error("a node that the engine has lost, and that has not come back, is not dead")
+	}
+	known(17)
+	if !n.members.Load().isDead(20) {
+		t.Error("a node that was dead is not any more")
+	}
 }
 
 // TestComesBack: resources are registered again, by other nodes, while their node, which has died,

@@ -254,6 +254,9 @@ func (n *Node) exchange(o *outbox, gone bool) (progress, reached bool) {
 		n.streamClosed(o, reply[1])
 		return true, true
 	}
+	if gone && !n.dropStream(o.to) {
+		return false, false
+	}
 	if b != nil && reply[1] == int64(number) {
 		n.stats.sentBatches.Add(1)
 		n.stats.sentItems.Add(uint64(b.count))

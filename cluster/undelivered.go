@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"context"
 	"time"
 
 	"roost/router"
@@ -49,6 +50,15 @@ func (n *Node) undelivered(to uint64, items []byte, again bool) {
 	if err != nil {
 		panic("cluster: BUG: " + err.Error())
 	}
+}
+
+// dropStream removes the stream of a dead node that nobody has closed: the engine has lost the node,
+// so nobody cleans up after it, and what is in the stream is returned by those who have sent it.
+func (n *Node) dropStream(of uint64) bool {
+	ctx, cancel := context.WithTimeout(n.ctx, n.engine.timeout)
+	defer cancel()
+	c := n.engine.client
+	return !n.engine.failed(c.Do(ctx, c.B().Unlink().Key(streamKeys(of)...).Build()).Error())
 }
 
 // settle returns what has waited for too long, or whose node is gone. It reports whether the

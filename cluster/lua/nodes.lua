@@ -2,7 +2,7 @@
 -- KEYS[1]: a hash with the fields id (the last epoch), gen (a new one if the data was lost), shared
 -- (what all nodes must have in common), database (that they use), seen and grace (see below), and for each node its epoch -> "expiry dead claimant claimexpiry name",
 -- and "domains " and its epoch -> a hash of those that it serves. Times are in milliseconds, by the clock of this server.
--- ARGV: operation, name, epoch, lease in ms, gen, epoch of a dead node, shared, database, domains
+-- ARGV: operation, name, epoch, lease in ms, gen, epoch of a dead node or the newest that the caller knows (to join and renew), shared, database, domains
 local key, op, name, epoch, lease, gen, target = KEYS[1], ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[5], ARGV[6]
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
@@ -22,6 +22,8 @@ if op == 'join' or op == 'renew' then
     redis.call('HSET', key, 'grace', string.format('%.0f', grace))
   end
   redis.call('HSET', key, 'seen', string.format('%.0f', now))
+  -- If the data were lost, the newest node may not come back: the others still learn that it is dead.
+  if tonumber(target) > tonumber(redis.call('HGET', key, 'id') or '0') then redis.call('HSET', key, 'id', target) end
 end
 
 local function get(e)
