@@ -37,6 +37,22 @@ local function put(e, n)
   redis.call('HSET', key, e, string.format('%.0f %s %s %.0f ', n.expiry, n.dead and '1' or '0', n.claimant, n.claimed) .. n.name)
 end
 
+-- The clock is behind that of the server before, whose replica has taken over, say. What was set by
+-- the other must not last longer than it would have there.
+if (op == 'join' or op == 'renew') and seen > now then
+  local latest = now + lease
+  local all = redis.call('HGETALL', key)
+  for i = 1, #all, 2 do
+    if string.match(all[i], '^%d+$') then
+      local n = get(all[i])
+      n.expiry, n.claimed = math.min(n.expiry, latest), math.min(n.claimed, latest)
+      put(all[i], n)
+    end
+  end
+  grace = math.min(grace, latest)
+  redis.call('HSET', key, 'grace', string.format('%.0f', grace))
+end
+
 -- How long another node keeps the name, 0 if none has it.
 local function held()
   local all = redis.call('HGETALL', key)
