@@ -194,7 +194,7 @@ func (n *Node) renew() time.Duration {
 	n.lease.complaint = ""
 	n.renewed.Store(int64(max(begin, time.Duration(n.renewed.Load()))))
 	lapsed := n.now()-before >= n.config.Lease // also if that was during the request: what has seen it waits
-	n.full.Store(false) // the next registration finds out
+	n.full.Store(false)                        // the next registration finds out
 	n.setMembers(r)
 	n.compareDomains()
 	if r.status == "lost" {
