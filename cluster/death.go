@@ -62,11 +62,13 @@ func (n *Node) cleanDead() {
 		c := &cleaning{epoch: epoch, taken: r.status != "first", since: n.now()}
 		n.cleaning.Store(c)
 		n.tasks.Go(func() {
-			if err := n.clean(n.ctx, c); err != nil && n.ctx.Err() == nil {
+			err := n.clean(n.ctx, c)
+			n.cleaning.Store(nil)
+			if err == nil {
+				n.hurry() // there may be another
+			} else if n.ctx.Err() == nil {
 				n.log.Warn("the cleanup of a dead node has not ended", "err", err)
 			}
-			n.cleaning.Store(nil)
-			n.hurry()
 		})
 		return
 	}

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -27,6 +28,8 @@ type engine struct {
 	up      atomic.Bool
 	suspect atomic.Bool // a connection was lost: the server may be another one, or a new run
 	lost    func()      // called when up becomes false
+
+	replicas atomic.Pointer[map[string]bool] // addresses of the servers that were replicas when runs has asked them
 }
 
 func newEngine(config Config, lost func()) *engine {
@@ -203,16 +206,46 @@ func (e *engine) do(ctx context.Context, s *script, keys, args []string) rueidis
 	return res
 }
 
-// load makes all scripts known to all servers.
+// load makes all scripts known to all servers. It does not wait for replicas: they need them only
+// when they become primaries, and may be out of reach.
 func (e *engine) load(ctx context.Context) error {
-	for _, c := range e.client.Nodes() {
-		for _, s := range scripts {
-			if err := c.Do(ctx, c.B().ScriptLoad().Script(s.text).Build()).Error(); err != nil && !readOnly(err) {
-				return err
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	servers := e.client.Nodes()
+	loaded := make(chan error, len(servers))
+	primaries := 0
+	for address, c := range servers {
+		primary := !e.isReplica(address)
+		if primary {
+			primaries++
+		}
+		go func() {
+			if err := loadScripts(ctx, c); primary {
+				loaded <- err
 			}
+		}()
+	}
+	var failed error
+	for range primaries {
+		failed = cmp.Or(<-loaded, failed)
+	}
+	return failed
+}
+
+// loadScripts makes all scripts known to a server.
+func loadScripts(ctx context.Context, c rueidis.Client) error {
+	for _, s := range scripts {
+		if err := c.Do(ctx, c.B().ScriptLoad().Script(s.text).Build()).Error(); err != nil && !readOnly(err) {
+			return err
 		}
 	}
 	return nil
+}
+
+// isReplica reports whether a server was a replica when runs has asked it.
+func (e *engine) isReplica(address string) bool {
+	replicas := e.replicas.Load()
+	return replicas != nil && (*replicas)[address]
 }
 
 func readOnly(err error) bool {
@@ -221,27 +254,54 @@ func readOnly(err error) bool {
 }
 
 // runs identifies the runs of all primary servers. Another value means that a server was
-// started again or replaced, and may have lost the last writes.
+// started again or replaced, and may have lost the last writes. It does not matter whether replicas
+// can be reached.
 func (e *engine) runs(ctx context.Context) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, e.timeout)
 	defer cancel()
+	servers := e.client.Nodes()
+	infos := make(chan serverInfo, len(servers))
+	for address, c := range servers {
+		go func() { infos <- readInfo(ctx, address, c) }()
+	}
 	var ids []string
-	for _, c := range e.client.Nodes() {
-		res := c.DoMulti(ctx, c.B().Info().Section("server").Build(), c.B().Info().Section("replication").Build())
-		server, err := res[0].ToString()
-		if err != nil {
-			return "", err
+	var failed error
+	replicas := make(map[string]bool)
+	for range servers {
+		s := <-infos
+		if s.err != nil && !e.isReplica(s.address) {
+			return "", s.err
 		}
-		replication, err := res[1].ToString()
-		if err != nil {
-			return "", err
-		}
-		if infoField(replication, "role") == "master" {
-			ids = append(ids, infoField(server, "run_id"))
+		if failed = cmp.Or(s.err, failed); s.primary {
+			ids = append(ids, s.run)
+		} else {
+			replicas[s.address] = true
 		}
 	}
+	if failed != nil && len(ids) == 0 {
+		return "", failed // there must be a primary that has been a replica
+	}
+	e.replicas.Store(&replicas)
 	slices.Sort(ids)
 	return strings.Join(ids, " "), nil
+}
+
+// serverInfo is what a server says of itself.
+type serverInfo struct {
+	address string
+	run     string // identifies it since its start
+	primary bool
+	err     error
+}
+
+func readInfo(ctx context.Context, address string, c rueidis.Client) serverInfo {
+	res := c.DoMulti(ctx, c.B().Info().Section("server").Build(), c.B().Info().Section("replication").Build())
+	server, err := res[0].ToString()
+	replication, err2 := res[1].ToString()
+	if err = cmp.Or(err, err2); err != nil {
+		return serverInfo{address: address, err: err}
+	}
+	return serverInfo{address: address, run: infoField(server, "run_id"), primary: infoField(replication, "role") == "master"}
 }
 
 // infoField returns a line of the reply to INFO.

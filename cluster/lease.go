@@ -205,18 +205,20 @@ func (n *Node) renew() time.Duration {
 		n.lose(router.LostPresence)
 		n.in.again.Store(true)
 	}
+	if lapsed { // also if the server was there, but has refused the renewals
+		n.outOfReach(begin - before)
+	}
 	suspect := n.engine.suspect.Load()
-	if suspect {
-		n.compareRuns()
+	if suspect && !n.compareRuns() {
+		if lapsed {
+			n.notify()
+		}
+		return n.retryTime() // one of several servers is out of reach
 	}
 	if n.engine.up.CompareAndSwap(false, true) {
 		n.log.Info("the Redis server of the cluster can be reached again")
+		n.outOfReach(begin - before)
 		lapsed = true
-	}
-	if lapsed { // also if the server was there, but has refused the renewals
-		if n.lose(router.LostTime); begin-before >= n.config.Wait {
-			n.lose(router.LostPresence) // items were returned
-		}
 	}
 	n.noteLevelAgain()
 	if lapsed || suspect {
@@ -235,6 +237,14 @@ func (n *Node) joinedAgain() {
 	n.count.Store(0)
 	n.lease.unnoted = true
 	n.lose(router.LostPresence)
+}
+
+// outOfReach records what may have been lost while no request has succeeded for some time.
+func (n *Node) outOfReach(d time.Duration) {
+	n.lose(router.LostTime)
+	if d >= n.config.Wait {
+		n.lose(router.LostPresence) // items were returned
+	}
 }
 
 // untilRenewal is the time until a lease is to be renewed. If the lease of another node may be over
@@ -277,13 +287,14 @@ func (n *Node) complain(what string, err error) {
 }
 
 // compareRuns finds out whether the servers are the same as before. Otherwise they may have
-// lost the last changes: a replica that becomes the primary has not got all of them.
-func (n *Node) compareRuns() {
+// lost the last changes: a replica that becomes the primary has not got all of them. It reports
+// whether it could.
+func (n *Node) compareRuns() bool {
 	n.engine.suspect.Store(false) // if a connection is lost from here on, again
 	runs, err := n.engine.runs(n.ctx)
 	if n.engine.failed(err) {
 		n.engine.suspect.Store(true)
-		return
+		return false
 	}
 	if runs != n.lease.runs {
 		n.log.Warn("the Redis server was started again or replaced: registering again")
@@ -292,6 +303,7 @@ func (n *Node) compareRuns() {
 		n.in.again.Store(true)
 		n.lose(router.LostEntries)
 	}
+	return true
 }
 
 // lose records that something may have been lost, of which the handler has to be told.

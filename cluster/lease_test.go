@@ -4,7 +4,6 @@ import (
 	"testing"
 	"time"
 
-	"roost/cluster/clustertest"
 	"roost/internal/redistest"
 	"roost/internal/xmpptest"
 )
@@ -14,16 +13,7 @@ import (
 func TestLeaseEndsDuringRenewal(t *testing.T) {
 	server := redistest.Start(t)
 	network := redistest.StartProxy(t, server.Addr)
-	n, err := New(Config{URL: network.URL(), Name: "a", Logger: testLogger(t)}, new(clustertest.Recorder))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer n.cache.close()
-	n.engine.timeout = time.Hour
-	if err := n.joinFirst(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	defer kill(n)
+	n, _ := joined(t, network.URL())
 	network.Freeze()
 	const left = time.Second
 	n.renewed.Store(int64(n.now() + left - n.config.Lease))

@@ -112,6 +112,10 @@ func TestAccess(t *testing.T) {
 	server := redistest.StartTLS(t, cert, key, deployed(t)...)
 	nodes, handlers := pair(t, "redis://roost:sesame@"+server.Addr, "rediss://roost:sesame@"+server.TLSAddr)
 	works(t, nodes, handlers)
+	// A client of a Redis Cluster sends this while a slot moves.
+	if c := nodes[1].engine.client; strings.Contains(fmt.Sprint(c.Do(t.Context(), c.B().Asking().Build()).Error()), "NOPERM") {
+		t.Error("the user may not use ASKING")
+	}
 	refused := func(url, want string) {
 		t.Helper()
 		_, err := start(Config{URL: url, Name: "z", Lease: testLease}, new(clustertest.Recorder))
