@@ -40,7 +40,6 @@ func (l *nodeLane) Item(from NodeID, account string, item []byte) {
 }
 
 func (l *nodeLane) handle(from NodeID, account string, kind itemKind, f *fields) {
-	r, t := l.r, l.turn
 	switch kind {
 	case itemMessage:
 		l.message(from, f)
@@ -67,15 +66,15 @@ func (l *nodeLane) handle(from NodeID, account string, kind itemKind, f *fields)
 	case itemRoster:
 		l.roster(from, f)
 	case itemPresences:
-		r.sendPresencesHere(f.address(), f.address())
+		l.presences(from, account, f)
 	case itemUnavailable:
-		r.sendUnavailableHere(t, f.address(), f.address())
+		l.unavailable(from, account, f)
 	case itemBlocklist:
 		l.blocklist(from, account, f)
 	case itemStored:
 		l.stored(from, account, f)
 	case itemObserve:
-		r.observeAll(account, nil)
+		l.r.observeAll(account, nil)
 	case itemKick:
 		l.kick(from, account, f)
 	case itemReply:
@@ -137,6 +136,27 @@ func (l *nodeLane) refused(node NodeID, f *fields) {
 		defer done()
 		l.r.runRefusedHere(l.turn, from, st, e)
 	}
+}
+
+// presences handles itemPresences. It is passed on afterwards: a session that leaves meanwhile has either
+// got the presence, or is found.
+func (l *nodeLane) presences(node NodeID, key string, f *fields) {
+	of, to := f.address(), f.address()
+	if f.bad {
+		return
+	}
+	l.r.sendPresencesHere(of, to)
+	l.passOn(node, to.BareString(), key, l.item)
+}
+
+// unavailable handles itemUnavailable, and passes it on as presences does.
+func (l *nodeLane) unavailable(node NodeID, key string, f *fields) {
+	of, to := f.address(), f.address()
+	if f.bad {
+		return
+	}
+	l.r.sendUnavailableHere(l.turn, of, to)
+	l.passOn(node, of.BareString(), key, l.item)
 }
 
 // forward handles itemForward: an iq, or presence that is not broadcast.
