@@ -43,6 +43,7 @@ const (
 	itemRelay                            // full JID, ID in the store, stamped, stanza: for a session that has moved
 	itemPassed                           // node, item: that the node has sent for a session that has moved
 	itemEnd                              // account, resource, user-agent ID, condition, text: sessions that an administrator ends
+	itemReached                          // resource that the item is for, "" for all; resources that it reaches in another way, item: itemSent or itemRefused
 )
 
 // Flags of itemMessage.
@@ -189,6 +190,10 @@ type nodeSender struct {
 	reached []reached
 	only    string
 	left    []moved // sessions that it was for, and that had left when it was delivered
+
+	// Of itemSent and itemRefused: see OthersOf.
+	hasOthers bool
+	others    []*session.Session
 }
 
 var _ Sender = (*nodeSender)(nil)

@@ -14,6 +14,10 @@ type nodeLane struct {
 	turn   *session.Turn
 	item   []byte // that is being handled
 	passed bool   // another node has passed it on
+
+	// Of itemReached.
+	only    string
+	reached []reached
 }
 
 var _ NodeHandler = (*Router)(nil)
@@ -30,7 +34,7 @@ func (l *nodeLane) Item(from NodeID, account string, item []byte) {
 		return
 	}
 	l.r.guarded(nil, func() {
-		l.item, l.passed = item, false
+		l.item, l.passed, l.only, l.reached = item, false, "", nil
 		f := &fields{b: item[1:]}
 		l.handle(from, account, itemKind(item[0]), f)
 		if f.bad {
@@ -44,9 +48,11 @@ func (l *nodeLane) handle(from NodeID, account string, kind itemKind, f *fields)
 	case itemMessage:
 		l.message(from, f)
 	case itemSent:
-		l.sent(from, f)
+		l.sent(from, account, f)
 	case itemRefused:
-		l.refused(from, f)
+		l.refused(from, account, f)
+	case itemReached:
+		l.reachedOtherwise(from, account, f)
 	case itemForward:
 		l.forward(from, account, f)
 	case itemDeliver:
@@ -120,21 +126,21 @@ func (l *nodeLane) stanza(f *fields) (st *stanza.Stanza, done func(), ok bool) {
 }
 
 // sent handles itemSent.
-func (l *nodeLane) sent(node NodeID, f *fields) {
+func (l *nodeLane) sent(node NodeID, key string, f *fields) {
 	from := l.sender(node, f)
 	if st, done, ok := l.stanza(f); ok {
 		defer done()
-		l.r.runSentHere(l.turn, from, st)
+		l.toOthers(node, key, from, func() { l.r.runSentHere(l.turn, from, st) })
 	}
 }
 
 // refused handles itemRefused.
-func (l *nodeLane) refused(node NodeID, f *fields) {
+func (l *nodeLane) refused(node NodeID, key string, f *fields) {
 	from := l.sender(node, f)
 	e := &stanza.ErrorReply{Type: string(f.text()), Condition: string(f.text()), Text: string(f.text()), Extra: string(f.text())}
 	if st, done, ok := l.stanza(f); ok {
 		defer done()
-		l.r.runRefusedHere(l.turn, from, st, e)
+		l.toOthers(node, key, from, func() { l.r.runRefusedHere(l.turn, from, st, e) })
 	}
 }
 

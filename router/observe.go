@@ -59,14 +59,13 @@ func (r *Router) runSent(t *session.Turn, from Sender, st *stanza.Stanza) {
 		return
 	}
 	r.runSentHere(t, from, st)
-	if nodes := r.nodesWith(nil, s.BareJID(), anyPlace); len(nodes) > 0 {
-		item := appendSender(appendKind(t.GetBuf(), itemSent), from)
-		item = stanza.AppendForward(item, st, stanza.Edit{From: address(from)})
-		for _, n := range nodes {
-			r.nodes.Send(n, s.BareJID(), item)
-		}
-		t.PutBuf(item)
+	if r.nodes == nil {
+		return
 	}
+	r.tellOthers(t, from, func() []byte {
+		item := appendSender(appendKind(t.GetBuf(), itemSent), from)
+		return stanza.AppendForward(item, st, stanza.Edit{From: address(from)})
+	})
 }
 
 // runSentHere calls the functions for the resources of this node. The sender may be one of
@@ -118,21 +117,14 @@ func (r *Router) runRefused(t *session.Turn, from Sender, st *stanza.Stanza, e *
 	if r.nodes == nil {
 		return
 	}
-	account := bareOf(from)
-	r.locate(t, account)
-	nodes := r.nodesWith(nil, account, anyPlace)
-	if len(nodes) == 0 {
-		return
-	}
-	item := appendSender(appendKind(t.GetBuf(), itemRefused), from)
-	for _, text := range []string{e.Type, e.Condition, e.Text, e.Extra} {
-		item = appendField(item, text)
-	}
-	item = stanza.AppendForward(item, st, stanza.Edit{From: address(from)})
-	for _, n := range nodes {
-		r.nodes.Send(n, account, item)
-	}
-	t.PutBuf(item)
+	r.locate(t, bareOf(from))
+	r.tellOthers(t, from, func() []byte {
+		item := appendSender(appendKind(t.GetBuf(), itemRefused), from)
+		for _, text := range []string{e.Type, e.Condition, e.Text, e.Extra} {
+			item = appendField(item, text)
+		}
+		return stanza.AppendForward(item, st, stanza.Edit{From: address(from)})
+	})
 }
 
 // runRefusedHere calls the functions for the resources of this node.

@@ -167,8 +167,8 @@ type messageCopy struct {
 // toOthers sends a copy to all resources of a sender's account that have asked for copies,
 // except the sender.
 func (c *carbons) toOthers(t *session.Turn, from router.Sender, m *messageCopy) {
-	for other := range c.router.Recipients(from.JID().BareString(), router.Connected) {
-		if other.JID() != from.JID() && carbonsEnabled.Has(other) {
+	for other := range c.router.OthersOf(from) {
+		if carbonsEnabled.Has(other) {
 			c.send(t, other, m)
 		}
 	}
