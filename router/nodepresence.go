@@ -238,21 +238,6 @@ func (l *nodeLane) probe(node NodeID, key string, f *fields) {
 	}
 }
 
-// showPresence sends a client of another node the presence of an account's resources here.
-func (l *nodeLane) showPresence(to *nodeSender, of jid.JID) {
-	r := l.r
-	mu := r.lockPresence(of.BareString())
-	defer mu.Unlock()
-	if ro, ok := r.cached(of.BareString()); ok && of.BareString() != to.jid.BareString() && !ro.Subscribed(to.jid.BareString()) {
-		return // the subscription has just ended
-	}
-	head := appendField(appendKind(nil, itemShow), to.jid.String())
-	r.eachPresence(l.turn, of, to.jid, func(from jid.JID, b []byte) {
-		item := appendField(slices.Clip(head), from.String())
-		r.nodes.Send(to.node, of.BareString(), append(item, b...))
-	})
-}
-
 // show handles itemShow. If the client has to read first, the presence is requested again
 // when it has.
 func (l *nodeLane) show(node NodeID, key string, f *fields) {
