@@ -50,6 +50,7 @@ func (r *Router) changeBlocklist(rq *Request, c *blockChange) {
 // keeps results and pushes in the order of the changes.
 func (r *Router) storeBlocklist(rq *Request, c *blockChange) (*Roster, error) {
 	owner := rq.Account()
+	r.locate(rq.Turn, owner.String()) // for blocklistElsewhere
 	unlock := r.lockRosters(owner)
 	defer unlock()
 	ro, err := r.ownRoster(rq.Session) // first, because afterwards there is no way to report an error
@@ -127,7 +128,6 @@ func (l *Blocklist) bytes() (n int) {
 // the new list or a push.
 func (r *Router) publishBlocklist(rq *Request, c *blockChange) {
 	owner := rq.Account().String()
-	r.locate(rq.Turn, owner)
 	mu := r.lockPresence(owner)
 	defer mu.Unlock()
 	r.changesOf(owner).Add(1)
@@ -250,6 +250,7 @@ func (r *Router) endDirected(t *session.Turn, x *session.Session, c *blockChange
 // to receive presence notifications from the user […])"
 // (https://xmpp.org/extensions/xep-0191.html#unblock).
 func (r *Router) meetUnblocked(t *session.Turn, owner jid.JID, ro *Roster, c *blockChange) {
+	r.locate(t, owner.BareString())
 	r.locateAll(t, ro)
 	for i := range ro.Items {
 		contact, sub := ro.Items[i].JID, ro.Items[i].Subscription
@@ -287,7 +288,7 @@ func (r *Router) sendPresencesTo(t *session.Turn, of, to jid.JID) {
 		})
 		return
 	}
-	r.tellPair(t, itemPresences, to.BareString(), of.BareString(), of, to)
+	r.tellPair(itemPresences, to.BareString(), of.BareString(), of, to)
 }
 
 // blocklistElsewhere tells the other nodes of an account about a change. The caller holds the

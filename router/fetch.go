@@ -66,7 +66,7 @@ func (r *Router) sendPresences(t *session.Turn, key string, of, to jid.JID) {
 		r.eachPresence(t, of, to, func(from jid.JID, b []byte) { r.sendRemote(t, from, to, b) })
 		return
 	}
-	r.tellPair(t, itemPresences, to.BareString(), key, of, to)
+	r.tellPair(itemPresences, to.BareString(), key, of, to)
 	r.sendPresencesHere(of, to)
 }
 

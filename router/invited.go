@@ -24,6 +24,7 @@ func (r *Router) RegisterInvited(t *session.Turn, a store.Account, i *store.Invi
 	if err != nil {
 		return err
 	}
+	r.locate(t, i.Inviter) // for push
 	unlock := r.lockRosters(inviter)
 	defer unlock()
 	var c *change

@@ -14,7 +14,7 @@ import (
 // account's resources (RFC 6121 section 3.2.2,
 // https://www.rfc-editor.org/rfc/rfc6121#section-3.2.2).
 func (r *Router) sendUnavailable(t *session.Turn, key string, of, to jid.JID) {
-	r.tellPair(t, itemUnavailable, of.BareString(), key, of, to)
+	r.tellPair(itemUnavailable, of.BareString(), key, of, to)
 	r.sendUnavailableHere(t, of, to)
 }
 

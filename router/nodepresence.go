@@ -255,11 +255,10 @@ func (l *nodeLane) show(node NodeID, key string, f *fields) {
 }
 
 // subscriptionElsewhere is sendSubscription for the resources of other nodes.
-func (r *Router) subscriptionElsewhere(t *session.Turn, key string, from, to jid.JID, request bool, b []byte) {
+func (r *Router) subscriptionElsewhere(key string, from, to jid.JID, request bool, b []byte) {
 	if r.nodes == nil || !r.Serves(to.Domain()) {
 		return
 	}
-	r.locate(t, to.BareString())
 	item := appendField(appendKind(nil, itemSubscription), from.String())
 	item = appendField(item, to.String())
 	item = appendFlag(item, request)
@@ -278,11 +277,10 @@ func (l *nodeLane) subscription(node NodeID, key string, f *fields) {
 }
 
 // pushElsewhere is push for the resources of other nodes.
-func (r *Router) pushElsewhere(t *session.Turn, key, owner string, c *change) {
+func (r *Router) pushElsewhere(key, owner string, c *change) {
 	if r.nodes == nil {
 		return
 	}
-	r.locate(t, owner)
 	item := appendField(appendKind(nil, itemPush), owner)
 	item = appendNumber(item, uint64(c.after.Version))
 	item = appendFlag(item, c.removed)
@@ -317,11 +315,10 @@ func (l *nodeLane) undeliveredPush(f *fields) {
 }
 
 // tellPair sends an item with two addresses to the nodes that have resources of an account.
-func (r *Router) tellPair(t *session.Turn, kind itemKind, account, key string, of, to jid.JID) {
+func (r *Router) tellPair(kind itemKind, account, key string, of, to jid.JID) {
 	if r.nodes == nil {
 		return
 	}
-	r.locate(t, account)
 	item := appendField(appendKind(nil, kind), of.String())
 	r.tell(account, key, appendField(item, to.String()))
 }

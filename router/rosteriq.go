@@ -277,9 +277,9 @@ func appendPush(b []byte, to string, it *store.RosterItem, removed bool, version
 
 // push sends a changed item to an account's interested resources (RFC 6121 section 2.1.6,
 // https://www.rfc-editor.org/rfc/rfc6121#section-2.1.6). The caller holds the roster lock,
-// which keeps pushes in the order of versions.
+// which keeps pushes in the order of versions, and has located the account before that.
 func (r *Router) push(t *session.Turn, key, owner string, c *change) {
-	r.pushElsewhere(t, key, owner, c)
+	r.pushElsewhere(key, owner, c)
 	if r.nodes == nil || r.pushed.isLatest(owner, c.item.JID.String(), c.after.Version) {
 		r.pushHere(t, owner, &c.item, c.removed, c.after.Version)
 	}
@@ -310,6 +310,7 @@ func (r *Router) rosterSet(rq *Request) {
 		return
 	}
 	owner := rq.Account()
+	r.locate(rq.Turn, owner.String()) // for push
 	unlock := r.lockRosters(owner)
 	defer unlock()
 	var c *change

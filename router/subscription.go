@@ -311,7 +311,7 @@ func (l *subscriptionChange) deliver(t *session.Turn, e stanza.Type) {
 		return
 	}
 	if !l.here {
-		l.r.subscriptionElsewhere(t, l.key(), l.user, l.contact, e == stanza.Subscribe, b)
+		l.r.subscriptionElsewhere(l.key(), l.user, l.contact, e == stanza.Subscribe, b)
 	}
 	l.r.sendSubscription(t, l.user, l.contact, e == stanza.Subscribe, b)
 	t.PutBuf(b)
@@ -344,6 +344,6 @@ func (l *subscriptionChange) deliverAnswer(t *session.Turn) {
 		l.r.sendRemote(t, l.contact, l.user, b)
 		return
 	}
-	l.r.subscriptionElsewhere(t, l.key(), l.contact, l.user, false, b)
+	l.r.subscriptionElsewhere(l.key(), l.contact, l.user, false, b)
 	l.r.sendSubscription(t, l.contact, l.user, false, b)
 }

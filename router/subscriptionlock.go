@@ -51,6 +51,7 @@ func (l *subscriptionChange) concernsContact(events []stanza.Type) bool {
 // contact passes a gate first: changes by any number of accounts wait for the contact's lock
 // one after the other, each for a commit, and would occupy all workers.
 func (l *subscriptionChange) locked(t *session.Turn, events []stanza.Type) (session.Work, error) {
+	l.locate(t)
 	if l.both {
 		gate := &l.r.rosterGates[l.r.stripe(l.contact.String())]
 		if !gate.Enter(t) {
@@ -69,6 +70,24 @@ func (l *subscriptionChange) locked(t *session.Turn, events []stanza.Type) (sess
 		try := *l // each attempt begins with the current state
 		return try.try(t, events)
 	})
+}
+
+// locate looks up where the accounts that the change concerns have resources on other nodes, which
+// notify tells of it. The directory may take seconds to reply, and others wait for the roster locks,
+// among them lanes of the bus: so what is not in memory any more when notify needs it is not looked up
+// then, and all nodes are told.
+func (l *subscriptionChange) locate(t *session.Turn) {
+	if l.r.nodes == nil {
+		return
+	}
+	var accounts []string
+	if l.r.Serves(l.user.Domain()) {
+		accounts = append(accounts, l.user.String())
+	}
+	if l.both && l.r.Serves(l.contact.Domain()) && l.contact.Local() != "" {
+		accounts = append(accounts, l.contact.String())
+	}
+	l.r.locateEach(t, accounts)
 }
 
 // lock takes the roster locks of the accounts of this server that the change concerns.
