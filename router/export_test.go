@@ -30,8 +30,17 @@ func (r *Router) RostersLocked(bare string) bool {
 // StoredItem is what another node sends when it has stored messages for an account.
 var StoredItem = storedItem
 
-// ItemRest is the first byte of what follows a session that has moved.
-const ItemRest = byte(itemRest)
+// ItemRest is the first byte of what follows a session that has moved. The others are those of items
+// that a node passes on for it, and of what they are passed on in.
+const (
+	ItemRest         = byte(itemRest)
+	ItemPassed       = byte(itemPassed)
+	ItemBroadcast    = byte(itemBroadcast)
+	ItemAvailable    = byte(itemAvailable)
+	ItemProbe        = byte(itemProbe)
+	ItemSubscription = byte(itemSubscription)
+	ItemPush         = byte(itemPush)
+)
 
 // NewBlocklist makes a list of these addresses.
 var NewBlocklist = newBlocklist

@@ -223,7 +223,8 @@ func (r *Router) pass(to, from NodeID, account string, item []byte) bool {
 }
 
 // passOn passes an item for an account on if sessions of it have moved away lately: the node
-// that has sent it may not have known.
+// that has sent it may not have known. It is called after the item was handled here, for those that leave
+// meanwhile.
 func (l *nodeLane) passOn(from NodeID, account, key string, item []byte) {
 	if l.passed {
 		return

@@ -144,8 +144,7 @@ func (l *nodeLane) refused(node NodeID, key string, f *fields) {
 	}
 }
 
-// presences handles itemPresences. It is passed on afterwards: a session that leaves meanwhile has either
-// got the presence, or is found.
+// presences handles itemPresences.
 func (l *nodeLane) presences(node NodeID, key string, f *fields) {
 	of, to := f.address(), f.address()
 	if f.bad {
@@ -155,7 +154,7 @@ func (l *nodeLane) presences(node NodeID, key string, f *fields) {
 	l.passOn(node, to.BareString(), key, l.item)
 }
 
-// unavailable handles itemUnavailable, and passes it on as presences does.
+// unavailable handles itemUnavailable.
 func (l *nodeLane) unavailable(node NodeID, key string, f *fields) {
 	of, to := f.address(), f.address()
 	if f.bad {

@@ -111,7 +111,6 @@ func (l *nodeLane) broadcast(node NodeID, key string, f *fields) {
 		if died {
 			item = appendFlag(item, true)
 		}
-		l.passOn(node, account, key, item)
 		to, err := jid.Parse(account)
 		if err != nil {
 			continue
@@ -123,6 +122,7 @@ func (l *nodeLane) broadcast(node NodeID, key string, f *fields) {
 			})
 		}
 		mu.Unlock()
+		l.passOn(node, account, key, item)
 		if l.turn.Spent() {
 			l.turn.Flush()
 		}
@@ -146,8 +146,8 @@ func (r *Router) availableElsewhere(t *session.Turn, from, to jid.JID, list *Blo
 // available handles itemAvailable.
 func (l *nodeLane) available(node NodeID, key string, f *fields) {
 	from, to := f.address(), f.address()
-	l.passOn(node, to.BareString(), key, l.item)
 	l.r.toAvailableHere(l.turn, from, to, nil, nil, func(b []byte, _ string) []byte { return append(b, f.b...) })
+	l.passOn(node, to.BareString(), key, l.item)
 }
 
 // forwardElsewhere sends a stanza for a full JID to the node that has the resource, and
@@ -226,12 +226,12 @@ func (l *nodeLane) probe(node NodeID, key string, f *fields) {
 		if err != nil {
 			continue
 		}
+		l.showPresence(from, of)
 		l.passOn(node, account, key, appendTexts(slices.Clip(head), []string{account}))
 		if slices.Contains(l.r.moves.movedTo(account), node) { // with the request on the way
 			item := appendField(appendKind(nil, itemPresences), account)
 			l.r.nodes.Send(node, account, appendField(item, from.jid.String()))
 		}
-		l.showPresence(from, of)
 		if l.turn.Spent() {
 			l.turn.Flush()
 		}
@@ -268,12 +268,12 @@ func (r *Router) subscriptionElsewhere(key string, from, to jid.JID, request boo
 // subscription handles itemSubscription.
 func (l *nodeLane) subscription(node NodeID, key string, f *fields) {
 	from, to, request := f.address(), f.address(), f.flag()
-	l.passOn(node, to.BareString(), key, l.item)
 	// The client may reply before itemRoster arrives, which is in order with other items of the
 	// recipient only: "subscribed" to a request that is not in the roster would be an approval
 	// in advance.
 	l.r.evict(to.BareString())
 	l.r.sendSubscription(l.turn, from, to, request, f.b)
+	l.passOn(node, to.BareString(), key, l.item)
 }
 
 // pushElsewhere is push for the resources of other nodes.
@@ -290,7 +290,6 @@ func (r *Router) pushElsewhere(key, owner string, c *change) {
 // push handles itemPush.
 func (l *nodeLane) push(node NodeID, key string, f *fields) {
 	owner, version, removed := string(f.text()), int64(f.number()), f.flag()
-	l.passOn(node, owner, key, l.item)
 	item := f.rosterItem()
 	if f.bad {
 		return
@@ -299,6 +298,7 @@ func (l *nodeLane) push(node NodeID, key string, f *fields) {
 	if l.r.pushed.isLatest(owner, item.JID.String(), version) {
 		l.r.pushHere(l.turn, owner, &item, removed, version)
 	}
+	l.passOn(node, owner, key, l.item)
 	if l.r.saving.Load() != nil {
 		l.r.pushMissed(rosterChange{account: owner, contact: item.JID.String(), version: version})
 	}
