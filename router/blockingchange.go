@@ -315,8 +315,9 @@ func (l *nodeLane) blocklist(node NodeID, key string, f *fields) {
 	if f.bad {
 		return
 	}
-	l.passOn(node, owner.String(), key, l.item)
+	before := l.passOn(node, owner.String(), key, l.item) // it does not wait for this node to read the store
 	ro, err := r.blocklistChanged(l.turn, owner, c)
+	l.passOn(node, owner.String(), key, l.item, before...)
 	switch {
 	case err != nil:
 		r.nodesFailed("a blocklist that another node has changed could not be read; what has changed applies nevertheless", err)

@@ -40,6 +40,7 @@ const (
 	ItemProbe        = byte(itemProbe)
 	ItemSubscription = byte(itemSubscription)
 	ItemPush         = byte(itemPush)
+	ItemBlocklist    = byte(itemBlocklist)
 )
 
 // NewBlocklist makes a list of these addresses.

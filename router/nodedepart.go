@@ -224,16 +224,18 @@ func (r *Router) pass(to, from NodeID, account string, item []byte) bool {
 
 // passOn passes an item for an account on if sessions of it have moved away lately: the node
 // that has sent it may not have known. It is called after the item was handled here, for those that leave
-// meanwhile.
-func (l *nodeLane) passOn(from NodeID, account, key string, item []byte) {
+// meanwhile. It returns the nodes, without those to which it was passed on before.
+func (l *nodeLane) passOn(from NodeID, account, key string, item []byte, before ...NodeID) (nodes []NodeID) {
 	if l.passed {
-		return
+		return nil
 	}
 	for _, to := range l.r.moves.movedTo(account) {
-		if to != from {
+		if to != from && !slices.Contains(before, to) {
 			l.r.pass(to, from, key, item)
+			nodes = append(nodes, to)
 		}
 	}
+	return nodes
 }
 
 // passOnTo passes an item for a resource on if that has moved away lately, and reports whether it

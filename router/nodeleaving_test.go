@@ -49,12 +49,14 @@ func TestLeavesWhileHandled(t *testing.T) {
 		"available":    {kind: router.ItemAvailable, user: "juliet", request: "<presence to='romeo@localhost'><status>x</status></presence>", want: "<status>x"},
 		"subscription": {kind: router.ItemSubscription, user: "juliet", request: "<presence type='subscribe' to='romeo@localhost'/>", want: "type='subscribe'"},
 		"push":         {kind: router.ItemPush, user: "romeo", request: "<iq type='set' id='s'><query xmlns='jabber:iq:roster'><item jid='nurse@localhost'/></query></iq>", want: "nurse@localhost"},
+		"blocklist":    {kind: router.ItemBlocklist, user: "romeo", request: "<iq type='set' id='b'><block xmlns='urn:xmpp:blocking'><item jid='nurse@localhost'/></block></iq>", want: "nurse@localhost"},
 		"probe":        {kind: router.ItemProbe, user: "romeo", request: "<presence type='probe' to='romeo@localhost'/>", want: "<presence from='romeo@localhost/two'", asked: true},
 	} {
 		t.Run(desc, func(t *testing.T) {
 			cluster, nodes := newCluster(t, 4, xmpptest.Config{})
 			befriend(t, nodes[0], jid.MustParse("romeo@localhost"), jid.MustParse("juliet@localhost"))
 			one, two := goOnline(t, nodes[0], "romeo", "one"), goOnline(t, nodes[0], "romeo", "two")
+			two.ask("<iq type='get' id='l'><blocklist xmlns='urn:xmpp:blocking'/></iq>")
 			ids := []string{one.enable(), two.enable()}
 			sender := goOnline(t, nodes[3], x.user, "r")
 			resumeAt(t, nodes[1], "romeo", ids[0], "0")
