@@ -84,8 +84,8 @@ func (r *Router) died(left []jid.JID) error {
 	return nil
 }
 
-// isBack reports whether a resource whose node has died is on this node now, and available: then
-// its presence is not that of the dead node any more.
+// isBack reports whether a resource that has left another node is on this node now, and available: then
+// its presence is not that of the other node any more.
 func (r *Router) isBack(from jid.JID) bool {
 	s := r.resource(from)
 	return s != nil && Available(s)

@@ -84,7 +84,7 @@ func (l *nodeLane) handle(from NodeID, account string, kind itemKind, f *fields)
 	case itemKick:
 		l.kick(from, account, f)
 	case itemReply:
-		l.reply(f)
+		l.reply(account, f)
 	case itemAnnounce:
 		l.announce(f)
 	case itemFetch:
@@ -226,10 +226,13 @@ func (r *Router) Undelivered(to NodeID, account string, item []byte, again bool)
 
 // announce handles itemAnnounce.
 func (l *nodeLane) announce(f *fields) {
-	s := l.r.resource(f.address())
-	if s == nil {
-		return
+	if s := l.r.resource(f.address()); s != nil {
+		l.repeatPresence(s)
 	}
+}
+
+// repeatPresence sends the presence of a resource to other nodes again, if it is available.
+func (l *nodeLane) repeatPresence(s *session.Session) {
 	ro, err := l.r.ownRoster(s)
 	if err != nil {
 		l.r.nodesFailed("presence was not sent to other nodes again", err)

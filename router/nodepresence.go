@@ -116,7 +116,7 @@ func (l *nodeLane) broadcast(node NodeID, key string, f *fields) {
 			continue
 		}
 		mu := l.r.lockPresence(from.BareString()) // see holdPresence
-		if !died || !l.r.isBack(from) {
+		if !gone || !l.r.isBack(from) {
 			l.r.toAvailableHere(l.turn, from, to, except, &bc, func(b []byte, to string) []byte {
 				return session.AppendPresence(b, xml, from.String(), to, id)
 			})

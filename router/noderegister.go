@@ -146,21 +146,24 @@ func (q *nodeRequests) begin() (id uint64, result <-chan bool) {
 	return q.last, c
 }
 
-// finish ends a request, if it has not ended.
-func (q *nodeRequests) finish(id uint64, result bool) {
+// finish ends a request, and reports whether it had not ended before.
+func (q *nodeRequests) finish(id uint64, result bool) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if c := q.all[id]; c != nil {
-		c <- result
-		delete(q.all, id)
+	c := q.all[id]
+	if c == nil {
+		return false
 	}
+	c <- result
+	delete(q.all, id)
+	return true
 }
 
 // kick ends the session on another node that has a full JID, and waits until its end was
 // announced: unavailable presence must not follow the available presence of the session that
 // replaces it. If address is the account, it ends a session whose client is not connected: that with a
-// resource, or any. It reports whether the node has said that it did. If too many wait already, it
-// does not wait, and does not end a session that is in nobody's way.
+// resource, or any. It reports whether the node has said in time that it did. If too many wait already,
+// it does not wait, and does not end a session that is in nobody's way.
 func (r *Router) kick(node NodeID, account, address, resource string) (ended bool) {
 	id, result := r.requests.begin()
 	defer r.requests.finish(id, false)
@@ -213,9 +216,10 @@ func (l *nodeLane) kick(node NodeID, account string, f *fields) {
 	switch s := r.boundHere(j); {
 	case f.bad:
 	case s != nil:
-		r.displace(l.turn, s, resource != noWait)
+		announced := resource != noWait && r.mayAnnounceEnd(s)
+		r.displace(l.turn, s, announced)
 		l.turn.Flush()
-		r.replyToKick(node, account, id, true)
+		r.replyToKick(node, account, id, announced)
 	case !j.IsFull() && r.HasRecipients(j.String(), (*session.Session).Detached):
 		r.sessions.Go(session.Write, func(t *session.Turn) {
 			ended := r.endWaiting(t, j.String(), resource)
@@ -227,7 +231,15 @@ func (l *nodeLane) kick(node NodeID, account string, f *fields) {
 	}
 }
 
-// replyToKick tells a node whether a session was ended. id is 0 if nobody waits for that.
+// mayAnnounceEnd reports whether contacts can be told of the end of a session whose address one on
+// another node has. If that one is available already, they would take it for that one's: its client
+// waits for the end of this one, but not for longer than kickLimit, in which this node may not have run.
+func (r *Router) mayAnnounceEnd(s *session.Session) bool {
+	return !s.Available() || !r.succeeded(s)
+}
+
+// replyToKick tells a node whether a session was ended, and that announced if it was for a full JID. id
+// is 0 if nobody waits for that.
 func (r *Router) replyToKick(node NodeID, account string, id uint64, ended bool) {
 	if id != 0 {
 		item := appendNumber(appendKind(nil, itemReply), id)
@@ -245,8 +257,15 @@ func (r *Router) boundHere(full jid.JID) *session.Session {
 	return nil
 }
 
-// reply handles itemReply.
-func (l *nodeLane) reply(f *fields) {
+// reply handles itemReply. If nobody waits for it any more, the account's resources here may have become
+// available just before the other node has told contacts of the end of one with the same address.
+func (l *nodeLane) reply(account string, f *fields) {
 	id := f.number()
-	l.r.requests.finish(id, len(f.b) > 0 && f.flag())
+	ended := len(f.b) > 0 && f.flag()
+	if f.bad || l.r.requests.finish(id, ended) || !ended {
+		return
+	}
+	for s := range l.r.Recipients(account, Available) {
+		l.repeatPresence(s)
+	}
 }

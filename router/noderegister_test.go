@@ -2,6 +2,7 @@ package router_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -158,5 +159,42 @@ func TestKickLate(t *testing.T) {
 	xmpptest.Eventually(t, "the earlier session has ended", func() bool { return nodes[0].Sessions.Counts().Bound == 0 })
 	if juliet.has(cluster, "type='unavailable'") {
 		t.Errorf("the contact takes the new session for the old one: %s", juliet.got)
+	}
+}
+
+// TestKickTooLate: a node learns that a session has been replaced when the client of the new one has
+// waited for the end of the earlier one in vain. Contacts on each node see the new session in the end.
+// If the directory says that it is available, nobody sees a session leave.
+// Bug: contacts saw the new session leave.
+func TestKickTooLate(t *testing.T) {
+	for _, known := range []bool{true, false} {
+		t.Run(fmt.Sprintf("available in the directory: %v", known), func(t *testing.T) {
+			router.GiveUpKicks(t)
+			cluster, nodes := newCluster(t, 3, xmpptest.Config{})
+			contacts := make([]*rawClient, len(nodes))
+			for i, name := range []string{"juliet", "nurse", "mercutio"} {
+				befriend(t, nodes[0], jid.MustParse(name+"@localhost"), jid.MustParse("romeo@localhost"))
+				contacts[i] = goOnline(t, nodes[i], name, "c")
+			}
+			old := goOnline(t, nodes[0], "romeo", "r")
+			cluster.Wait()
+			release, releaseUpdates := nodes[0].Node().Hold(), func() {}
+			romeo := loginAs(t, nodes[1], "romeo", "r", plainHeader)
+			if !known {
+				releaseUpdates = cluster.HoldUpdates()
+			}
+			romeo.say("<presence/>", "<presence from='romeo@localhost/r'")
+			release()
+			old.await("<conflict ")
+			cluster.Wait()
+			for i, c := range append(contacts, romeo) {
+				c.sync()
+				all := presencesOf(c, "romeo@localhost/r")
+				if len(all) == 0 || !all[len(all)-1] || known && slices.Contains(all, false) {
+					t.Errorf("client %d sees %v", i, all)
+				}
+			}
+			releaseUpdates()
+		})
 	}
 }

@@ -160,11 +160,9 @@ func (r *Router) correctEntry(s *session.Session, before bool) {
 	}
 }
 
-// giveWay ends a session whose address a session on another node has. If that one is
-// available already, because its client has not waited for the end of this one, unavailable presence
-// of this one would be taken for that one's.
+// giveWay ends a session whose address a session on another node has.
 func (r *Router) giveWay(t *session.Turn, s *session.Session) {
-	r.displace(t, s, !r.succeeded(s))
+	r.displace(t, s, r.mayAnnounceEnd(s))
 }
 
 // succeeded reports whether a session on another node has the address of s, and is
