@@ -28,7 +28,7 @@ type broadcast struct {
 	// for a resource that becomes unavailable
 	leaving   bool
 	left      bool // the session has ended, so nothing is sent to itself
-	available bool // it was available, so subscribers have to be notified
+	available bool // it was available, or owed the end of one that was: subscribers have to be notified
 	announced bool // subscribers have been notified
 	directed  []string
 	last      store.LastActivity // for other nodes, if it was available

@@ -66,7 +66,8 @@ func (r *Router) unsetPresence(bc *broadcast) bool {
 	if !bc.left && !bc.s.Bound() {
 		return false
 	}
-	bc.available = bc.s.Available()
+	bc.available = concernsContacts(bc.s)
+	owesEnd.Clear(bc.s)
 	if bc.available {
 		bc.ro = r.currentRoster(bc.s, bc.ro)
 	}
@@ -174,7 +175,10 @@ func (r *Router) deliverDirected(t *session.Turn, from Sender, st *stanza.Stanza
 // implements session.Router.
 func (r *Router) OnUnavailable(t *session.Turn, s *session.Session) bool {
 	ro, last := &Roster{}, store.LastActivity{}
-	if s.Available() {
+	if !r.settleOwed(t, s) {
+		return false
+	}
+	if concernsContacts(s) {
 		own, need, err := r.tryOwnRoster(t, s)
 		switch {
 		case need != session.Done:
@@ -193,7 +197,7 @@ func (r *Router) OnUnavailable(t *session.Turn, s *session.Session) bool {
 	return true
 }
 
-// left announces that a resource has left, to ro's subscribers too if it was available.
+// left announces that a resource has left, to ro's subscribers too if they have to be told.
 func (r *Router) left(t *session.Turn, s *session.Session, ro *Roster, last store.LastActivity) {
 	bc := broadcast{s: s, ro: ro, leaving: true, left: true, last: last}
 	r.unsetPresence(&bc)

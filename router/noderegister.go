@@ -47,14 +47,47 @@ func (r *Router) registerElsewhere(t *session.Turn, s *session.Session, policy s
 	case got.Taken:
 		return stanza.Conflict
 	}
-	if n := got.Replaced.Node; n != 0 {
-		r.kick(n, s.BareJID(), s.FullJID(), "")
+	if old := got.Replaced; old.Node != 0 {
+		r.replace(s, old)
 	}
 	if len(got.Places) > 0 {
 		Observe(s) // those resources may have asked for copies
 	}
 	return nil
 }
+
+// owesEnd is set for a session that has replaced an available one on another node of whose end contacts
+// may not have been told, because that node has not said so: it may have died, and whoever removes what
+// it has left does not find the entry. If the session ends without having been available, its own end
+// takes the place of that one.
+var owesEnd = session.NewFlag("the end of the session that it replaced may not have been announced")
+
+// replace ends the session that s has replaced in the directory.
+func (r *Router) replace(s *session.Session, old Place) {
+	if old.Available {
+		owesEnd.Set(s) // before the request, because s may be replaced while that waits
+	}
+	if r.kick(old.Node, s.BareJID(), s.FullJID(), "") {
+		owesEnd.Clear(s)
+	}
+}
+
+// settleOwed has the end of a session not stand for that of another one if one on another node has
+// the address and is available. It returns false if the turn must not block, and the directory has
+// to be asked.
+func (r *Router) settleOwed(t *session.Turn, s *session.Session) bool {
+	switch {
+	case !owesEnd.Has(s) || s.Available() || r.nodes == nil:
+	case !t.MayBlock():
+		return false
+	case r.succeeded(s):
+		owesEnd.Clear(s)
+	}
+	return true
+}
+
+// concernsContacts reports whether contacts have to be told when a session ends.
+func concernsContacts(s *session.Session) bool { return s.Available() || owesEnd.Has(s) }
 
 // othersHere returns how many other resources of a session's account are on this node.
 func (r *Router) othersHere(s *session.Session) (n int) {
@@ -191,7 +224,8 @@ func (r *Router) kick(node NodeID, account, address, resource string) (ended boo
 
 // noWait is in the place of the resource if the address is a full JID and the new session does not
 // wait: then the end of the old one is not announced, because contacts would take it for that of the
-// new one.
+// new one. The new one owes it then, unless the old one itself owed one: then its entry did not say that
+// it was available.
 const noWait = "-"
 
 // EndElsewhere implements session.Router.
@@ -216,7 +250,7 @@ func (l *nodeLane) kick(node NodeID, account string, f *fields) {
 	switch s := r.boundHere(j); {
 	case f.bad:
 	case s != nil:
-		announced := resource != noWait && r.mayAnnounceEnd(s)
+		announced := (resource != noWait || owesEnd.Has(s)) && r.mayAnnounceEnd(s)
 		r.displace(l.turn, s, announced)
 		l.turn.Flush()
 		r.replyToKick(node, account, id, announced)

@@ -198,3 +198,73 @@ func TestKickTooLate(t *testing.T) {
 		})
 	}
 }
+
+// TestReplacedAndGone: a client takes its resource from another node and leaves without having become
+// available. Its contacts see it leave, although that node has died, or nobody has waited for its reply.
+// So they do if it does the same once more on a third node.
+// Bug: to them, it was online until its next presence.
+func TestReplacedAndGone(t *testing.T) {
+	for _, dies := range []bool{true, false} {
+		for _, more := range []bool{false, true} {
+			t.Run(fmt.Sprintf("the node dies: %v, once more: %v", dies, more), func(t *testing.T) {
+				router.WaitForKicks(t)
+				cluster, nodes := newCluster(t, 3, xmpptest.Config{Session: session.Config{Workers: 2}})
+				befriend(t, nodes[1], jid.MustParse("juliet@localhost"), jid.MustParse("romeo@localhost"))
+				goOnline(t, nodes[0], "romeo", "r")
+				goOnline(t, nodes[0], "paris", "r")
+				juliet := goOnline(t, nodes[2], "juliet", "j")
+				juliet.await("<presence from='romeo@localhost/r'")
+				cluster.Wait()
+				release := nodes[0].Node().Hold()
+				if !dies { // romeo is one too many to wait
+					bindAs(t, nodes[1], "paris", "r")
+					xmpptest.Eventually(t, "as many wait as may wait", func() bool { return nodes[1].Router.Kicking() == 1 })
+				}
+				romeo := bindAs(t, nodes[1], "romeo", "r")
+				xmpptest.Eventually(t, "the session is replaced", func() bool {
+					return slices.ContainsFunc(cluster.Places("romeo@localhost"), func(p router.Place) bool { return p.Node == nodes[1].Node().Self() })
+				})
+				if dies {
+					nodes[0].Node().Kill()
+				}
+				romeo.await("<jid>romeo@localhost/r</jid>")
+				release()
+				cluster.Wait()
+				if juliet.sync(); slices.Contains(presencesOf(juliet, "romeo@localhost/r"), false) {
+					t.Error("the contact sees the client leave before it has")
+				}
+				if more {
+					romeo = loginAs(t, nodes[2], "romeo", "r", plainHeader)
+				}
+				leave(romeo)
+				xmpptest.Eventually(t, "the contact sees the client leave", func() bool {
+					juliet.sync()
+					all := presencesOf(juliet, "romeo@localhost/r")
+					return !all[len(all)-1]
+				})
+			})
+		}
+	}
+}
+
+// TestReplacedAndAvailable: the new session is available, and its end is announced once, as any other.
+func TestReplacedAndAvailable(t *testing.T) {
+	router.GiveUpKicks(t)
+	cluster, nodes := newCluster(t, 2, xmpptest.Config{})
+	befriend(t, nodes[1], jid.MustParse("juliet@localhost"), jid.MustParse("romeo@localhost"))
+	goOnline(t, nodes[0], "romeo", "r")
+	juliet := goOnline(t, nodes[1], "juliet", "j")
+	juliet.await("<presence from='romeo@localhost/r'")
+	cluster.Wait()
+	release := nodes[0].Node().Hold()
+	romeo := goOnline(t, nodes[1], "romeo", "r")
+	release()
+	cluster.Wait() // the earlier session ends
+	romeo.write("<presence type='unavailable'/>")
+	leave(romeo)
+	xmpptest.Eventually(t, "the session ends", func() bool { return nodes[1].Sessions.Counts().Bound == 1 })
+	juliet.sync()
+	if all := presencesOf(juliet, "romeo@localhost/r"); !slices.Equal(all, []bool{true, true, false}) {
+		t.Errorf("the contact sees %v", all)
+	}
+}

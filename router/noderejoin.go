@@ -190,6 +190,7 @@ func (r *Router) endSilently(s *session.Session) {
 	mu := r.lockPresence(s.BareJID())
 	defer mu.Unlock()
 	s.SetPresence(nil, 0)
+	owesEnd.Clear(s)
 }
 
 // compareLater has the blocklist of a session's account compared with the store when that can be

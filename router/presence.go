@@ -106,6 +106,7 @@ func (r *Router) setPresence(t *session.Turn, bc *broadcast, st *stanza.Stanza, 
 		return false
 	}
 	bc.s.SetPresence(bc.p, priority)
+	owesEnd.Clear(bc.s)
 	r.updateElsewhere(bc.s, true, priority)
 	bc.ro = r.currentRoster(bc.s, bc.ro)
 	return true

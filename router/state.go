@@ -49,6 +49,7 @@ type namedState struct {
 func (r *Router) ownStates() []namedState {
 	return []namedState{
 		{"observed", FlagState(observed)},
+		{"owes end", FlagState(owesEnd)},
 		{"directed", State{Save: saveDirected, Restore: r.restoreDirected}},
 		{"contacts", State{Save: saveUnsent, Restore: r.restoreUnsent}},
 		{"requests", State{Save: saveRequests, Restore: r.restoreRequests}},
