@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"strconv"
@@ -70,6 +71,7 @@ func (n *Node) Register(ctx context.Context, account, resource string, r router.
 		return router.Registered{}, router.ErrNoDirectory
 	}
 	var ignored map[uint64]bool // nodes that are dead
+	var died router.Place       // before it was ignored
 	for {
 		level := n.entryLevel(ctx)
 		o := &op{kind: opRegister, account: account, resource: resource, registration: r, level: level, ignored: ignored, done: make(chan struct{})}
@@ -88,10 +90,12 @@ func (n *Node) Register(ctx context.Context, account, resource string, r router.
 			return router.Registered{}, o.err
 		}
 		reg, blockers := n.registered(o)
+		died = cmp.Or(reg.Died, died)
 		if (reg.Taken || reg.Full) && len(blockers) > len(ignored) {
 			ignored = blockers
 			continue
 		}
+		reg.Died = died
 		return reg, nil
 	}
 }
@@ -122,7 +126,9 @@ func (n *Node) registered(o *op) (reg router.Registered, dead map[uint64]bool) {
 		if level != o.level && !reg.Full {
 			n.writes.addRemoval(&op{kind: opUnindex, account: o.account, resource: o.resource, level: level})
 		}
-	case alive(before) && !reg.Taken && !reg.Full:
+	case !alive(before):
+		reg.Died = before
+	case !reg.Taken && !reg.Full:
 		reg.Replaced = before
 	}
 	for i := 2; i+1 < len(o.reply); i += 2 {

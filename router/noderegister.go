@@ -47,9 +47,7 @@ func (r *Router) registerElsewhere(t *session.Turn, s *session.Session, policy s
 	case got.Taken:
 		return stanza.Conflict
 	}
-	if old := got.Replaced; old.Node != 0 {
-		r.replace(s, old)
-	}
+	r.replace(s, &got)
 	if len(got.Places) > 0 {
 		Observe(s) // those resources may have asked for copies
 	}
@@ -63,11 +61,11 @@ func (r *Router) registerElsewhere(t *session.Turn, s *session.Session, policy s
 var owesEnd = session.NewFlag("the end of the session that it replaced may not have been announced")
 
 // replace ends the session that s has replaced in the directory.
-func (r *Router) replace(s *session.Session, old Place) {
-	if old.Available {
+func (r *Router) replace(s *session.Session, got *Registered) {
+	if got.Replaced.Available || got.Died.Available {
 		owesEnd.Set(s) // before the request, because s may be replaced while that waits
 	}
-	if r.kick(old.Node, s.BareJID(), s.FullJID(), "") {
+	if n := got.Replaced.Node; n != 0 && r.kick(n, s.BareJID(), s.FullJID(), "") {
 		owesEnd.Clear(s)
 	}
 }

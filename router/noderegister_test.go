@@ -1,11 +1,13 @@
 package router_test
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
 	"testing"
 
+	"roost/internal/memnodes"
 	"roost/internal/xmpptest"
 	"roost/jid"
 	"roost/router"
@@ -267,4 +269,27 @@ func TestReplacedAndAvailable(t *testing.T) {
 	if all := presencesOf(juliet, "romeo@localhost/r"); !slices.Equal(all, []bool{true, true, false}) {
 		t.Errorf("the contact sees %v", all)
 	}
+}
+
+// diedNodes reports the node of each resource that is replaced as dead.
+type diedNodes struct{ *memnodes.Node }
+
+func (n *diedNodes) Register(ctx context.Context, account, resource string, r router.Registration) (router.Registered, error) {
+	got, err := n.Node.Register(ctx, account, resource, r)
+	got.Died, got.Replaced = got.Replaced, router.Place{}
+	return got, err
+}
+
+// TestReplacedDead is TestReplacedAndGone for a node of which it is known that it has died, but whose
+// resources are not removed from the directory yet.
+func TestReplacedDead(t *testing.T) {
+	cluster, nodes := newCluster(t, 2, xmpptest.Config{})
+	nodes[1].Router.Join(&diedNodes{nodes[1].Node()})
+	befriend(t, nodes[1], jid.MustParse("juliet@localhost"), jid.MustParse("romeo@localhost"))
+	goOnline(t, nodes[0], "romeo", "r")
+	juliet := goOnline(t, nodes[1], "juliet", "j")
+	juliet.await("<presence from='romeo@localhost/r'")
+	cluster.Wait()
+	leave(loginAs(t, nodes[1], "romeo", "r", plainHeader))
+	juliet.await("<presence type='unavailable' from='romeo@localhost/r'")
 }

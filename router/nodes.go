@@ -81,6 +81,7 @@ type Registered struct {
 	Full     bool    // refused: the account has too many resources
 	Known    bool    // this node had registered the resource before
 	Replaced Place   // with Registration.Replace or From: where the resource was; its Node is 0 if it was on no other node
+	Died     Place   // where the resource was on a node that has died, so that Died is not called for it; its Node is 0 if it was on none
 	Places   []Place // the account's other resources on other nodes
 }
 

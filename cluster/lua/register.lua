@@ -21,9 +21,7 @@ for i = 1, #all, 2 do
   local e = string.sub(all[i + 1], 3)
   if all[i] == resource then
     if not isDead(e) then result[2] = all[i + 1] end
-  elseif isDead(e) then
-    redis.call('HDEL', key, all[i])
-  elseif e ~= epoch then
+  elseif e ~= epoch and not isDead(e) then -- the cleanup removes those of dead nodes, and reports them
     result[#result + 1] = all[i]
     result[#result + 1] = all[i + 1]
   end
