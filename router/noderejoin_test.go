@@ -214,3 +214,29 @@ func TestLostUpdate(t *testing.T) {
 	want.Available, want.Priority = false, 0
 	check()
 }
+
+// TestMissingWhereItStays: the directory has lost the entry of a session while it was moving. A contact
+// that has logged in meanwhile sees it when it stays where it was.
+func TestMissingWhereItStays(t *testing.T) {
+	_, nodes := newCluster(t, 3, xmpptest.Config{})
+	a, b := nodes[0], nodes[1]
+	befriend(t, a, jid.MustParse("romeo@localhost"), jid.MustParse("juliet@localhost"))
+	juliet, id := resumableAs(t, a, "juliet", "j")
+	juliet.say("<presence/>", "<presence from='juliet@localhost/j'")
+	taking, goOn := make(chan struct{}), make(chan struct{})
+	take := func(takeFunc) (router.Registered, error) {
+		close(taking)
+		<-goOn
+		return router.Registered{Taken: true}, nil
+	}
+	n := &takingNodes{Node: b.Node()}
+	n.take.Store(&take)
+	b.Router.Join(n)
+	juliet = requestAt(t, b, "juliet", id)
+	<-taking
+	a.Node().Unregister("juliet@localhost", "j")
+	romeo := goOnline(t, nodes[2], "romeo", "r")
+	close(goOn)
+	juliet.await("<item-not-found")
+	romeo.await("<presence from='juliet@localhost/j'")
+}

@@ -19,11 +19,11 @@ func copiesSent(cluster *memnodes.Cluster, from, to *rawClient) {
 	to.await("<sent xmlns='urn:xmpp:carbons:2'")
 }
 
-// requestAt asks a node for a session of romeo's, and returns without waiting for it.
-func requestAt(t *testing.T, s *xmpptest.Server, id string) *rawClient {
+// requestAt asks a node for a session, and returns without waiting for it.
+func requestAt(t *testing.T, s *xmpptest.Server, user, id string) *rawClient {
 	t.Helper()
 	c := dialRaw(t, s)
-	authenticate(c, "romeo", plainHeader)
+	authenticate(c, user, plainHeader)
 	c.write("<resume xmlns='urn:xmpp:sm:3' h='0' previd='" + id + "'/>")
 	return c
 }
@@ -90,7 +90,7 @@ func TestObservedAfterMove(t *testing.T) {
 	phone, id := resumableAs(t, a, "romeo", "phone")
 	desk := loginAs(t, b, "romeo", "desk", plainHeader)
 	release := a.Node().HoldSent()
-	phone = requestAt(t, b, id)
+	phone = requestAt(t, b, "romeo", id)
 	xmpptest.Eventually(t, "the session is on its way", func() bool {
 		s := a.Sessions.Find("romeo@localhost", "phone")
 		return s != nil && s.Moving()
@@ -111,7 +111,7 @@ func TestObservedAfterMissing(t *testing.T) {
 	phone.ask(enableCarbons)
 	n := &currentNodes{Node: b.Node(), taken: make(chan struct{}), waits: make(chan struct{})}
 	b.Router.Join(n)
-	phone = requestAt(t, b, id)
+	phone = requestAt(t, b, "romeo", id)
 	<-n.waits
 	a.Node().Unregister("romeo@localhost", "phone")
 	desk := loginAs(t, nodes[2], "romeo", "desk", plainHeader)
