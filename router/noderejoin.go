@@ -20,8 +20,9 @@ import (
 // found. Then each available resource that was missing there, or all if presence was lost,
 // announces its presence to the other nodes and requests that of its contacts there.
 
-// The paces, in resources a second. A registration costs some 20 µs of this node and of the
-// engine together. Presence costs about as much as a login without its key derivation.
+// The paces, in resources a second. A registration and the update of its entry cost some 20 µs of
+// this node and of the engine together. Presence costs about as much as a login without its key
+// derivation.
 const (
 	registerRate = 10_000
 	presenceRate = 2_000
