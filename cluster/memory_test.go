@@ -21,7 +21,7 @@ func limitMemory(t *testing.T, server *redistest.Server, bytes int) {
 }
 
 // TestNoMemory: while the server has no memory left, nodes keep their leases, handle what is in their
-// streams, remove entries, and clean up after one that dies: all of that frees memory. Bug: all of that
+// streams, change and remove entries, and clean up after one that dies: all of that frees memory. Bug: all of that
 // ended with the leases, which were refused, too.
 func TestNoMemory(t *testing.T) {
 	server := redistest.Start(t)
@@ -53,6 +53,11 @@ func TestNoMemory(t *testing.T) {
 	}
 	nodes[0].Unregister("b@x", "r")
 	waitPlaces(t, nodes[1], "b@x", 0)
+	nodes[0].Update("a@x", "r", true, 5)
+	xmpptest.Eventually(t, "the other node knows that the resource is available", func() bool {
+		places, err := nodes[1].Current(context.Background(), "a@x")
+		return err == nil && len(places) == 1 && places[0].Available && places[0].Priority == 5
+	})
 	kill(nodes[0])
 	xmpptest.Eventually(t, "the node is cleaned up", func() bool { return nodes[1].Stats().CleanedNodes == 1 })
 	if got := handlers[1].Deaths(); len(got) != 1 || got[0].Account != "a@x" {
