@@ -27,6 +27,13 @@ func (r *Router) RostersLocked(bare string) bool {
 	return true
 }
 
+// ForgetUntaken forgets the messages of which no resource has taken a copy lately.
+func (r *Router) ForgetUntaken() {
+	r.untaken.mu.Lock()
+	defer r.untaken.mu.Unlock()
+	clear(r.untaken.last)
+}
+
 // StoredItem is what another node sends when it has stored messages for an account.
 var StoredItem = storedItem
 
@@ -100,6 +107,12 @@ func MessageItem(flags uint64, fields []byte, node NodeID, from jid.JID, xml str
 	b := appendNumber(appendKind(nil, itemMessage), flags)
 	b = append(appendNumber(appendNumber(b, 0), 0), fields...)
 	return append(appendField(appendNumber(b, uint64(node)), from.String()), xml...)
+}
+
+// ReachedFields are the fields of an item with FlagReached: one resource takes the message.
+func ReachedFields(resource string, node NodeID) []byte {
+	m := nodeMessage{reached: []reached{{resource, node, true}}}
+	return m.appendTo(nil, 0)[3:] // without flags, hops and ID
 }
 
 // LeastStored is about the size of the smallest stored message.

@@ -52,6 +52,9 @@ type handOn struct {
 	storing bool                 // a message was stored, or is about to be: all later ones follow it, but see keepOwn
 	streams map[string]time.Time // by stream (see there) of the messages that were stored: when the last one was received
 	pending []*handing           // messages to store, in order
+
+	holders []reached // on other nodes: see findHolders
+	located bool      // holders is set
 }
 
 // stanza hands on one stanza, or adds it to those that are to be stored.
@@ -75,7 +78,7 @@ func (h *handOn) stanza(t *session.Turn, u *session.Unacked) {
 	if err != nil {
 		return // a reply or a push by the server itself
 	}
-	m := &handing{handOn: h, from: from.Clone(), received: received, text: message, id: u.ID}
+	m := &handing{handOn: h, from: from.Clone(), received: received, text: message, id: u.ID, elsewhere: u.Elsewhere}
 	last, follows := h.streams[stream(m.from, &st)]
 	switch {
 	case u.ID != 0 && (!follows || received.Before(last)):
@@ -86,6 +89,7 @@ func (h *handOn) stanza(t *session.Turn, u *session.Unacked) {
 		// It says what someone was doing at that time. Other resources got it then, and if
 		// it was held for this one, it cannot be recognized as a copy of theirs.
 		countMessage(t, &st, messageDropped)
+	case st.Kind == stanza.Message && m.elsewhere && m.leaveToOthers(t, &st):
 	case st.Kind == stanza.Message:
 		m.message(t, &st)
 	case st.Kind == stanza.IQ && st.Type.IsRequest():
@@ -197,6 +201,8 @@ type handing struct {
 	text     []byte // valid as long as its batch
 	forward  []byte // as it is stored
 	id       int64  // under which it is in the store; 0: it is not
+
+	elsewhere bool // resources on other nodes got it, too
 }
 
 // stream identifies the messages among which one of this sender has to keep its place.
@@ -282,7 +288,7 @@ func (m *handing) toAccount(t *session.Turn, st *stanza.Stanza) (taken bool) {
 			to = append(to, s)
 		}
 	}
-	return len(to) > 0 && m.r.sendOrHold(t, to, st, m.from.String(), m.appendTo(t, st), true)
+	return len(to) > 0 && m.r.sendOrHold(t, to, st, m.from.String(), m.appendTo(t, st), session.CopyStamped)
 }
 
 // appendTo returns the message with a delay stamp.

@@ -159,11 +159,10 @@ func (r *Router) SendCopy(t *session.Turn, to *session.Session, st *stanza.Stanz
 	return hold(t, to, st, peer, kind, b) || to.SendBytes(t, b)
 }
 
-// sendOrHold sends a message, with or without a delay stamp, to resources of an account, and
-// reports whether one took it.
-func (r *Router) sendOrHold(t *session.Turn, to []*session.Session, st *stanza.Stanza, from string, b []byte, stamped bool) (taken bool) {
+// sendOrHold sends a message to resources of an account, and reports whether one took it.
+func (r *Router) sendOrHold(t *session.Turn, to []*session.Session, st *stanza.Stanza, from string, b []byte, flags session.CopyFlags) (taken bool) {
 	if !slices.ContainsFunc(to, (*session.Session).Inactive) {
-		return r.sendCopies(t, to, b, stamped)
+		return r.sendCopies(t, to, b, flags)
 	}
 	var now []*session.Session
 	for _, s := range to {
@@ -171,7 +170,7 @@ func (r *Router) sendOrHold(t *session.Turn, to []*session.Session, st *stanza.S
 			now = append(now, s)
 		}
 	}
-	sent := len(now) > 0 && r.sendCopies(t, now, b, stamped)
+	sent := len(now) > 0 && r.sendCopies(t, now, b, flags)
 	return sent || len(now) < len(to)
 }
 

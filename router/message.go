@@ -173,7 +173,7 @@ func (r *Router) deliverHere(t *session.Turn, from Sender, st *stanza.Stanza, ba
 	if id != 0 {
 		ok = r.sendAppended(t, takers, b, id)
 	} else {
-		ok = r.sendOrHold(t, takers, st, address(from), b, false)
+		ok = r.sendToAccount(t, takers, from, st, b, here, least)
 	}
 	t.PutBuf(b)
 	for _, to := range takers {
@@ -187,13 +187,12 @@ func (r *Router) deliverHere(t *session.Turn, from Sender, st *stanza.Stanza, ba
 	return TakenByAll, false
 }
 
-// sendCopies sends a message, with or without a delay stamp, to resources of an account, and
-// reports whether one took it.
-func (r *Router) sendCopies(t *session.Turn, to []*session.Session, b []byte, stamped bool) (taken bool) {
+// sendCopies sends a message to resources of an account, and reports whether one took it.
+func (r *Router) sendCopies(t *session.Turn, to []*session.Session, b []byte, flags session.CopyFlags) (taken bool) {
 	c := r.sessions.NewCopies(len(to))
 	failed := 0
 	for _, s := range to {
-		if !s.SendCopy(t, b, c, stamped) {
+		if !s.SendCopy(t, b, c, flags) {
 			failed++
 		}
 	}

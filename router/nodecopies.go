@@ -259,5 +259,8 @@ func (r *Router) copyArrived(t *session.Turn, from *nodeSender, st *stanza.Stanz
 	}
 	if taken, _ := r.deliverHere(t, from, st, account.String(), here, id); taken == NotTaken {
 		r.untaken.add(r.untakenKey(account.String(), from, st))
+		if id == 0 && len(from.left) == 0 {
+			r.tellUntaken(t, from, st, account)
+		}
 	}
 }

@@ -54,6 +54,7 @@ const (
 	messageReached             // there are resources that it reaches by way of other items
 	messageOnly                // it is for one resource only
 	messageAsk                 // with messagePrimary: the node has to find one that sees to it: see askReached
+	messageLost                // with messagePrimary: another node has lost its copy; the stanza has a delay stamp: see nodelost.go
 )
 
 // maxHops is how often a message is passed on because its recipient has moved to another

@@ -283,12 +283,21 @@ func (l *nodeLane) undeliveredMessage(to NodeID, f *fields) {
 	if from.node == to {
 		from.node = 0
 	}
+	item := f.b
 	st, done, ok := l.stanza(f)
 	if !ok {
 		return
 	}
 	defer done()
-	if account, isAccount := target(from, st); isAccount && m.flags&messagePrimary != 0 {
+	switch account, isAccount := target(from, st); {
+	case !isAccount:
+	case m.flags&messageLost != 0:
+		message, received := stanza.CutDelay(slices.Clone(item))
+		l.r.storeLost(l.turn, from, st, account, message, received)
+	case m.flags&messagePrimary != 0:
 		l.r.messageArrived(l.turn, from, st, account, m.id, m.hops)
+	case m.flags&messageCopied == 0 && m.id == 0:
+		l.r.takeOver(account.String(), forwarded(from, st))
+		l.r.tellUntaken(l.turn, from, st, account)
 	}
 }

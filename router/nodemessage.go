@@ -65,7 +65,8 @@ func (r *Router) copyElsewhere(t *session.Turn, from Sender, st *stanza.Stanza, 
 // whether one does.
 func (r *Router) sendMessageItems(t *session.Turn, from Sender, st *stanza.Stanza, places []Place, m nodeMessage, primary bool) (handled bool) {
 	least := 0
-	if account, _ := target(from, st); r.config().HighestOnly {
+	account, _ := target(from, st)
+	if r.config().HighestOnly {
 		least = r.leastPriority(account.String(), st)
 	}
 	takes := func(p *Place) bool { return isNonNegative(p) && int(p.Priority) >= least }
@@ -83,6 +84,8 @@ func (r *Router) sendMessageItems(t *session.Turn, from Sender, st *stanza.Stanz
 		}
 		if send(n, 0, func(other NodeID) bool { return other != n }) {
 			sent = append(sent, n)
+		} else if !primary {
+			r.takeOver(account.String(), forwarded(from, st))
 		}
 	}
 	for _, n := range nodesOf(nil, places, func(p *Place) bool { return findReached(before, p.Resource) == nil }) {
@@ -123,6 +126,7 @@ func (l *nodeLane) message(node NodeID, f *fields) {
 	r, t := l.r, l.turn
 	m := f.nodeMessage()
 	from := l.messageSender(node, f, &m)
+	item := f.b
 	st, done, ok := l.stanza(f)
 	if !ok {
 		return
@@ -137,6 +141,9 @@ func (l *nodeLane) message(node NodeID, f *fields) {
 		r.strangers.addressed.add(r.strangers.pair(bareOf(from), account.String()), t.Now())
 	}
 	switch {
+	case m.flags&messageLost != 0:
+		r.lostArrived(t, from, st, account, item)
+		return
 	case m.flags&messageCopied != 0:
 		r.carbonsArrived(t, from, st, account)
 	case m.flags&messagePrimary == 0:
@@ -184,6 +191,7 @@ func (r *Router) messageArrived(t *session.Turn, from *nodeSender, st *stanza.St
 	}
 	if taken == NotTaken && has {
 		taken = TakenByAll
+		r.takeOver(account.String(), forwarded(from, st)) // the others have not taken it
 	}
 	if taken == NotTaken && hops < maxHops && r.passOn(t, from, st, account, id, hops+1) {
 		return NotTaken

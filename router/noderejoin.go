@@ -33,6 +33,7 @@ const registerers = 32
 
 // Rejoined implements NodeHandler.
 func (r *Router) Rejoined(ctx context.Context, lost Lost) {
+	r.peers.mistrust()
 	if lost >= LostPresence {
 		r.forgetRosters()
 	}

@@ -53,6 +53,13 @@ func (u *untakenCopies) add(c uint64) {
 	u.forgetLater(c, untakenFor)
 }
 
+// isEmpty reports whether has would return false for all.
+func (u *untakenCopies) isEmpty() bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return len(u.last) == 0 && u.full.IsZero()
+}
+
 func (u *untakenCopies) has(c uint64) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()

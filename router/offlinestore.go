@@ -2,6 +2,7 @@ package router
 
 import (
 	"errors"
+	"time"
 
 	"roost/jid"
 	"roost/session"
@@ -30,15 +31,21 @@ func (r *Router) offlineDelivered(t *session.Turn, from Sender, to jid.JID, st *
 // accounts exist (RFC 6120 section 13.10.2,
 // https://www.rfc-editor.org/rfc/rfc6120#section-13.10.2).
 func (r *Router) storeOffline(t *session.Turn, from Sender, st *stanza.Stanza, bare jid.JID) {
+	b := stanza.AppendForward(t.GetBuf(), st, stanza.Edit{From: address(from)})
+	defer t.PutBuf(b)
+	r.storeReceived(t, from, st, bare, b, t.Now())
+}
+
+// storeReceived is storeOffline for a message that the server has received at this time, and that
+// is stored as b.
+func (r *Router) storeReceived(t *session.Turn, from Sender, st *stanza.Stanza, bare jid.JID, b []byte, at time.Time) {
 	if r.config().MaxOffline < 0 {
 		countMessage(t, st, messageRefused)
 		r.Reply(t, from, st, stanza.ServiceUnavailable)
 		return
 	}
-	b := stanza.AppendForward(t.GetBuf(), st, stanza.Edit{From: address(from)})
-	m := store.NewMessage{From: from.JID(), Stanza: b, Received: t.Now()}
+	m := store.NewMessage{From: from.JID(), Stanza: b, Received: at}
 	err := r.config().Store.AppendOffline(r.ctx, bare, m, r.offlineQuota())
-	t.PutBuf(b)
 	r.storedOffline(t, from, st, bare, err)
 	if err == nil {
 		r.deliverStored(t, bare)

@@ -84,6 +84,7 @@ type Router struct {
 	unreadable    retries[*session.Session] // whose stored messages could not be read
 	moves         moves
 	untaken       untakenCopies
+	peers         peerNodes
 	changesSeen   changeClock
 	elsewhere     changesElsewhere
 	directing     atomic.Int64 // number of resources that have sent directed presence

@@ -61,13 +61,14 @@ const (
 type ackFlags uint32
 
 const (
-	ackStamped ackFlags = 1 << (31 - iota) // the stanza is a message with a delay stamp of this server
-	ackStored                              // it is in the store; the entry's ID is the message's
-	ackCopied                              // it is one of several copies; the entry's ID is of type Copies
-	ackSettled                             // it is such a copy, and not to be handed on
+	ackStamped   ackFlags = 1 << (31 - iota) // the stanza is a message with a delay stamp of this server
+	ackStored                                // it is in the store; the entry's ID is the message's
+	ackCopied                                // it is one of several copies; the entry's ID is of type Copies
+	ackSettled                               // it is such a copy, and not to be handed on
+	ackElsewhere                             // resources on other nodes got the message, too: see CopyElsewhere
 
 	ackHasID    = ackStored | ackCopied
-	ackFlagBits = ackStamped | ackStored | ackCopied | ackSettled
+	ackFlagBits = ackStamped | ackStored | ackCopied | ackSettled | ackElsewhere
 )
 
 // ackFlagShift makes the flags a byte.
@@ -86,6 +87,12 @@ type ackEntry struct {
 func (e *ackEntry) settle() {
 	n := binary.LittleEndian.Uint32(e.head)
 	binary.LittleEndian.PutUint32(e.head, n|uint32(ackSettled))
+}
+
+// isolate takes ackElsewhere away in the queue.
+func (e *ackEntry) isolate() {
+	n := binary.LittleEndian.Uint32(e.head)
+	binary.LittleEndian.PutUint32(e.head, n&^uint32(ackElsewhere))
 }
 
 // size returns the number of bytes that the entry takes.

@@ -182,6 +182,9 @@ func (u *units) entry(b []byte, at int64) ackEntry {
 	if u.stamped {
 		e.flags |= ackStamped
 	}
+	if u.elsewhere {
+		e.flags |= ackElsewhere
+	}
 	switch {
 	case u.id != 0:
 		e.flags |= ackStored

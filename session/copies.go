@@ -1,6 +1,7 @@
 package session
 
 import (
+	"bytes"
 	"encoding/binary"
 	"slices"
 )
@@ -36,10 +37,42 @@ func (c Copies) number() int64 { return int64(c) >> 16 }
 func (c Copies) all() int      { return int(c >> 8 & 0xff) }
 func (c Copies) lost() int     { return int(c & 0xff) }
 
+// CopyFlags say more of a copy of a message.
+type CopyFlags uint8
+
+// The flags of a copy.
+const (
+	CopyStamped   CopyFlags = 1 << iota // it has a delay stamp: see SendStamped
+	CopyElsewhere                       // sessions on other nodes are sent the message, too: see TakeOver
+)
+
 // SendCopy is SendBytes, or SendStamped, for one of the copies of a message. If c is 0, it is
-// the only one.
-func (s *Session) SendCopy(t *Turn, message []byte, c Copies, stamped bool) bool {
-	return s.sendUnit(t, message, units{stamped: stamped, copies: c})
+// the only one here.
+func (s *Session) SendCopy(t *Turn, message []byte, c Copies, flags CopyFlags) bool {
+	return s.sendUnit(t, message, units{stamped: flags&CopyStamped != 0, elsewhere: flags&CopyElsewhere != 0, copies: c})
+}
+
+// TakeOver makes copies of a message that the session has not acknowledged independent of those
+// on other nodes: these are lost. It reports whether the session has such a copy; if ended is
+// true, it may have been handed on before. Any goroutine may call it.
+func (s *Session) TakeOver(message []byte) (found, ended bool) {
+	if !s.has(flagManaged) {
+		return false, false
+	}
+	x := s.cold.Load()
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	q := x.queue()
+	if q == nil {
+		return false, false
+	}
+	for e := range q.all() {
+		if bytes.Equal(e.stanza, message) {
+			e.isolate()
+			found = true
+		}
+	}
+	return found, found && x.is(coldHanding)
 }
 
 // CopiesFailed records that n of the copies for these sessions could not be sent. It returns
@@ -76,6 +109,15 @@ func (s *Session) settleCopies(n int) {
 			delete(left, number)
 		}
 	}
+	s.settleWhere(n, func(id Copies) bool {
+		lost, ok := left[id.number()]
+		return !ok || lost < id.all()
+	})
+}
+
+// settleWhere has those copies among the session's n oldest stanzas for which which is true not be
+// handed on.
+func (s *Session) settleWhere(n int, which func(Copies) bool) {
 	x := s.cold.Load()
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -84,11 +126,7 @@ func (s *Session) settleCopies(n int) {
 		return
 	}
 	for e := range q.first(n) {
-		if e.flags&(ackCopied|ackSettled) != ackCopied {
-			continue
-		}
-		id := Copies(e.id)
-		if lost, ok := left[id.number()]; !ok || lost < id.all() {
+		if e.flags&(ackCopied|ackSettled) == ackCopied && which(Copies(e.id)) {
 			e.settle()
 		}
 	}

@@ -210,11 +210,12 @@ func (s *Session) SendBatch(t *Turn, b []byte, ends []int) bool {
 
 // units says what bytes to write are.
 type units struct {
-	ends    []int  // the ends of several stanzas; nil: it is one unit of the stream
-	stamped bool   // a message with a delay stamp
-	id      int64  // of a message that is in the store; 0: it is not
-	copies  Copies // of the message that it is
-	kept    *bool  // if not nil, set to true when the stanza is kept
+	ends      []int  // the ends of several stanzas; nil: it is one unit of the stream
+	stamped   bool   // a message with a delay stamp
+	elsewhere bool   // a message with CopyElsewhere
+	id        int64  // of a message that is in the store; 0: it is not
+	copies    Copies // of the message that it is
+	kept      *bool  // if not nil, set to true when the stanza is kept
 }
 
 // count returns the number of stanzas.

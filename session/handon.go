@@ -106,6 +106,10 @@ type Unacked struct {
 	Sent    time.Time // to the millisecond
 	Stamped bool      // it is a message with a delay stamp of this server: see SendStamped
 	ID      int64     // of a message that SendStored has sent, and that is in the store; otherwise 0
+
+	// Elsewhere is set for a message that was sent with CopyElsewhere, unless TakeOver was
+	// called for it since. None of the account's sessions here has acknowledged it.
+	Elsewhere bool
 }
 
 // Limits of a batch.
@@ -149,7 +153,7 @@ func (s *Session) nextUnacked(b *unackedBatch) bool {
 		if e.flags&ackSettled != 0 {
 			continue
 		}
-		u := Unacked{Stanza: e.stanza[:len(e.stanza):len(e.stanza)], Sent: time.UnixMilli(e.at), Stamped: e.flags&ackStamped != 0}
+		u := Unacked{Stanza: e.stanza[:len(e.stanza):len(e.stanza)], Sent: time.UnixMilli(e.at), Stamped: e.flags&ackStamped != 0, Elsewhere: e.flags&ackElsewhere != 0}
 		if e.flags&ackStored != 0 {
 			u.ID = e.id
 		}

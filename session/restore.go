@@ -209,8 +209,8 @@ func (x *coldState) restoreQueue(m *Manager, d *sessiondata.Session) (whole bool
 }
 
 // maxRestored is the size of the largest stanza that is restored, in bytes: the length in a
-// queue has 28 bits.
-const maxRestored = 1<<28 - 1
+// queue has 27 bits.
+const maxRestored = 1<<27 - 1
 
 // relink puts a restored session in the tables, unless there is one with its address.
 func (m *Manager) relink(s *Session) (linked bool) {

@@ -241,9 +241,11 @@ func (s *Session) encode(dst []byte, d *sessiondata.Session, x *coldState) []byt
 	return sessiondata.AppendSession(dst, d)
 }
 
-// data returns what is saved of the entry, as a part of the queue.
+// data returns what is saved of the entry, as a part of the queue. It does not say that
+// resources on other nodes got the message: where the session is not, it does not learn that
+// these have lost it.
 func (e *ackEntry) data() sessiondata.Stanza {
-	return sessiondata.Stanza{Text: e.stanza, At: e.at, ID: e.id, Flags: uint8(e.flags >> ackFlagShift)}
+	return sessiondata.Stanza{Text: e.stanza, At: e.at, ID: e.id, Flags: uint8((e.flags &^ ackElsewhere) >> ackFlagShift)}
 }
 
 // appendServer appends what the sessions need of this server.
