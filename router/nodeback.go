@@ -15,9 +15,9 @@ import (
 
 // askBack is called after contacts were told that resources have left with their node. It makes
 // the nodes of those that are back announce them again.
-func (r *Router) askBack(left []jid.JID) {
+func (r *Router) askBack(left []jid.JID) error {
 	if r.nodes == nil || len(left) == 0 {
-		return
+		return nil
 	}
 	accounts := make([]string, len(left))
 	for i, from := range left {
@@ -26,13 +26,14 @@ func (r *Router) askBack(left []jid.JID) {
 	places, err := r.nodes.CurrentAll(r.ctx, accounts)
 	if err != nil {
 		r.nodesFailed("resources on other nodes could not be looked up", err)
-		return
+		return err
 	}
 	for i, from := range left {
 		if back, ok := findPlace(places[i], from.Resource()); ok {
 			r.nodes.Send(back.Node, accounts[i], appendField(appendKind(nil, itemAnnounce), from.String()))
 		}
 	}
+	return nil
 }
 
 // backQueue holds the resources for which askBack has to be called. After the death of a node there
@@ -62,25 +63,44 @@ func (r *Router) askBackSoon(from jid.JID) {
 	q.mu.Unlock()
 	switch {
 	case full:
-		r.askBack([]jid.JID{from})
+		_ = r.askBack([]jid.JID{from})
 	case start:
 		r.sessions.Go(session.Read, func(*session.Turn) { r.askAllBack() })
 	}
 }
 
-// askAllBack calls askBack until the queue is empty.
+// askAllBack calls askBack until the queue is empty, or the directory cannot be read: then it is called
+// again later.
 func (r *Router) askAllBack() {
 	for {
-		q := &r.back
-		q.mu.Lock()
-		some := slices.Clone(q.all[:min(len(q.all), maxAskedBack)])
-		if q.all = q.all[len(some):]; len(some) == 0 {
-			q.all, q.asking = nil, false
-		}
-		q.mu.Unlock()
+		some := r.back.take()
 		if len(some) == 0 {
 			return
 		}
-		r.guarded(nil, func() { r.askBack(some) })
+		var err error
+		r.guarded(nil, func() { err = r.askBack(some) })
+		if err != nil {
+			r.back.putBack(some)
+			r.retryLater(r.askAllBack)
+			return
+		}
 	}
+}
+
+// take removes some resources from the queue, and ends asking if there are none.
+func (q *backQueue) take() (some []jid.JID) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	some = slices.Clone(q.all[:min(len(q.all), maxAskedBack)])
+	if q.all = q.all[len(some):]; len(some) == 0 {
+		q.all, q.asking = nil, false
+	}
+	return some
+}
+
+// putBack undoes take.
+func (q *backQueue) putBack(some []jid.JID) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.all = append(some, q.all...)
 }

@@ -33,7 +33,7 @@ func (r *Router) Died(_ NodeID, all []Death) {
 	r.nodesFailed("the contacts of resources whose node has died are told later", err)
 	for _, from := range left {
 		if !r.unannounced.add(from.Clone(), maxUnannounced) && r.nodeLog.Allow() {
-			r.config().Logger.Warn("the contacts of resources whose node has died are not told, because the store cannot be read and too many wait", "limit", maxUnannounced)
+			r.config().Logger.Warn("the contacts of resources whose node has died are not told, because the store or the cluster's directory cannot be read and too many wait", "limit", maxUnannounced)
 		}
 	}
 }
@@ -69,9 +69,13 @@ func (r *Router) died(left []jid.JID) error {
 		}
 	}
 	r.locateEach(t, slices.Collect(maps.Keys(concerned)))
+	places, err := r.placesOf(accounts)
+	if err != nil {
+		return err // one that is back must not appear to leave
+	}
 	var told []jid.JID
 	for i, from := range left {
-		if back, ok := findPlace(r.knownPlaces(accounts[i]), from.Resource()); ok && back.Available {
+		if back, ok := findPlace(places[i], from.Resource()); ok && back.Available {
 			continue
 		}
 		told = append(told, from)
@@ -80,7 +84,11 @@ func (r *Router) died(left []jid.JID) error {
 			t.Pause()
 		}
 	}
-	r.askBack(told)
+	if r.askBack(told) != nil {
+		for _, from := range told {
+			r.askBackSoon(from.Clone())
+		}
+	}
 	return nil
 }
 
@@ -91,8 +99,8 @@ func (r *Router) isBack(from jid.JID) bool {
 	return s != nil && Available(s)
 }
 
-// maxUnannounced limits the resources of dead nodes whose contacts are told when the store can be
-// read again: some 10 MB.
+// maxUnannounced limits the resources of dead nodes whose contacts are told when the store and the
+// directory can be read again: some 10 MB.
 const maxUnannounced = 100_000
 
 // announceDied sends the unavailable presence of a resource whose node has died, unless the

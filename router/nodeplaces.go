@@ -47,6 +47,14 @@ func (r *Router) askPlaces(t *session.Turn, account string) []Place {
 	return r.knownPlaces(account)
 }
 
+// placesOf returns the places of accounts on other nodes, also of those that are not in memory.
+func (r *Router) placesOf(accounts []string) ([][]Place, error) {
+	if r.nodes == nil {
+		return make([][]Place, len(accounts)), nil
+	}
+	return r.nodes.Places(r.ctx, accounts)
+}
+
 // placesFor returns an account's places on other nodes for a stanza of this sender: none if
 // the stanza was sent here because of its recipient.
 func (r *Router) placesFor(from Sender, account string) []Place {

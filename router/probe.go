@@ -29,33 +29,48 @@ func (r *Router) probe(t *session.Turn, from Sender, st *stanza.Stanza) session.
 		return session.Done
 	}
 	subscribed := contact == bareOf(from) || ro.Subscribed(bareOf(from))
+	unknown := !fromNode(from) && !r.isKnown(contact)
+	if unknown && !t.MayBlock() {
+		return session.Read // it was known a moment ago
+	}
 	if st.To.Resource() != "" {
-		if r.resource(st.To) == nil && r.forwardElsewhere(t, from, st) {
-			return session.Done
-		}
-		r.probeResource(t, from, st, ro)
+		r.probeFull(t, from, st, ro, subscribed && unknown)
 		return session.Done
 	}
-	if subscribed && (r.HasRecipients(contact, Available) || slices.ContainsFunc(r.placesFor(from, contact), func(p Place) bool { return p.Available })) {
+	switch {
+	case subscribed && r.isAvailable(from, contact):
 		r.answerAvailable(t, from, st.To, ro)
-		return session.Done
-	}
-	if r.probeDirected(t, from, st) {
-		return session.Done
-	}
-	if !subscribed {
+	case r.probeDirected(t, from, st):
+	case !subscribed:
 		r.refuseProbe(t, from, st)
-		return session.Done
-	}
-	if !t.MayBlock() {
+	case unknown: // any node may have it
+		r.answerAvailable(t, from, st.To, ro)
+	case !t.MayBlock():
 		return session.Read
+	default:
+		r.sendLastActivity(t, from, st)
 	}
-	r.sendLastActivity(t, from, st)
 	return session.Done
 }
 
+// probeFull replies to a probe to a full JID, here or on the node that has the resource. If that is
+// unknown and the contact may be seen, there is no reply: the resource may be available, and the
+// other nodes would reveal all of them.
+func (r *Router) probeFull(t *session.Turn, from Sender, st *stanza.Stanza, ro *Roster, unknown bool) {
+	if r.resource(st.To) == nil && (r.forwardElsewhere(t, from, st) || unknown) {
+		return
+	}
+	r.probeResource(t, from, st, ro)
+}
+
+// isAvailable reports whether an account has available resources, as far as is known.
+func (r *Router) isAvailable(from Sender, account string) bool {
+	return r.HasRecipients(account, Available) || slices.ContainsFunc(r.placesFor(from, account), func(p Place) bool { return p.Available })
+}
+
 // answerAvailable replies to a probe with the presence of an account's resources. A local
-// client gets it as fast as it reads; remote senders have their own limits.
+// client gets it as fast as it reads; remote senders have their own limits. If it is not known
+// where the resources are, all nodes are asked, and nobody says that there are none.
 func (r *Router) answerAvailable(t *session.Turn, from Sender, contact jid.JID, ro *Roster) {
 	if s := local(from); s != nil {
 		r.sendPresenceOf(t, s, contact.BareString())
@@ -167,16 +182,17 @@ func (r *Router) sendLastActivity(t *session.Turn, from Sender, st *stanza.Stanz
 		b = stanza.AppendDelay(b, of.String(), last.At)
 		b = append(b, "</presence>"...)
 	}
+	r.locate(t, of.String()) // it may have changed while this has waited for the store
 	r.unlessAvailable(of, func() { from.SendBytes(t, b) })
 	t.PutBuf(b)
 }
 
-// unlessAvailable calls f unless the account has become available in the meantime: its
+// unlessAvailable calls f unless the account has become available in the meantime, or may have: its
 // unavailable presence would arrive after the available one and override it.
 func (r *Router) unlessAvailable(of jid.JID, f func()) {
 	mu := r.lockPresence(of.String())
 	defer mu.Unlock()
-	if !r.HasRecipients(of.String(), Available) && !slices.ContainsFunc(r.knownPlaces(of.String()), func(p Place) bool { return p.Available }) {
+	if r.isKnown(of.String()) && !r.HasRecipients(of.String(), Available) && !slices.ContainsFunc(r.knownPlaces(of.String()), func(p Place) bool { return p.Available }) {
 		f()
 	}
 }
