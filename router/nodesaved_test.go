@@ -2,6 +2,7 @@ package router_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -291,5 +292,37 @@ func TestSavedOverdue(t *testing.T) {
 	n.request(n.b).await(fmt.Sprintf("<failed xmlns='urn:xmpp:sm:3' h='%d'>", 2))
 	if got := n.juliet.ask(""); strings.Count(got, "<presence type='unavailable' from='romeo@localhost/r'") != 1 {
 		t.Errorf("a contact was sent %s", got)
+	}
+}
+
+// TestSavedCopies: two resources of a node get a message, and the node is stopped. The time of both
+// saved sessions passes: the message is handed on only if neither client has acknowledged it before
+// the stop.
+func TestSavedCopies(t *testing.T) {
+	for _, acked := range []bool{false, true} {
+		t.Run(fmt.Sprint("acked ", acked), func(t *testing.T) {
+			n := newSavedNodes(t)
+			desk, _ := resumableAs(t, n.a, "romeo", "desk")
+			desk.ask("<presence/>")
+			n.juliet.write("<message type='chat' to='romeo@localhost' id='m.2'><body>two</body></message>")
+			desk.await("id='m.2'")
+			if acked {
+				desk.ack(2)
+			}
+			desk.sync()
+			n.cluster.Wait()
+			if done := n.a.Suspend(t); done.Sessions != 2 {
+				t.Fatalf("%+v", done)
+			}
+			n.onWorker(func(turn *session.Turn) {
+				if _, err := n.b.Router.EndOverdue(t.Context(), turn, time.Now().Add(time.Hour), 1<<20); err != nil {
+					t.Error(err)
+				}
+			})
+			found := slices.ContainsFunc(n.offline(), func(m store.OfflineMessage) bool { return strings.Contains(string(m.Stanza), "id='m.2'") })
+			if found == acked {
+				t.Errorf("stored: %v", found)
+			}
+		})
 	}
 }

@@ -3,6 +3,7 @@ package session
 import (
 	"bytes"
 	"encoding/binary"
+	"math"
 	"slices"
 )
 
@@ -130,6 +131,36 @@ func (s *Session) settleWhere(n int, which func(Copies) bool) {
 			e.settle()
 		}
 	}
+}
+
+// settleAcked decides which copies are not to be handed on because another session has
+// acknowledged the message. It is for a session that is about to be saved: where it ends, nothing
+// is known of the others.
+func (s *Session) settleAcked() {
+	if len(s.copiesOf(math.MaxInt)) == 0 {
+		return
+	}
+	c := &s.mgr.copies
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	acked := make(map[int64]int) // nothing is added to their numbers of lost copies
+	for _, id := range s.copiesOf(math.MaxInt) {
+		if id.lost()+1 < id.all() {
+			acked[id.number()] = 0
+		}
+	}
+	for o := s.mgr.First(s.BareJID()); o != nil && len(acked) > 0; o = o.Next() {
+		if o == s {
+			continue
+		}
+		for number := range o.loseCopies(acked) {
+			delete(acked, number)
+		}
+	}
+	s.settleWhere(math.MaxInt, func(id Copies) bool {
+		_, ok := acked[id.number()]
+		return ok
+	})
 }
 
 // copiesOf returns the copies among the session's n oldest stanzas.

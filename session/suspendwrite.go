@@ -53,6 +53,11 @@ func (w *suspension) all(ctx, clients context.Context) {
 	}
 	w.m.saving.begin()
 	w.server = w.m.appendServer(nil, w.keep.Event())
+	if w.keep.Each {
+		for _, s := range left { // before any of them is removed
+			s.settleAcked()
+		}
+	}
 	for len(left) > 0 && w.err == nil {
 		if err := ctx.Err(); err != nil {
 			w.err = fmt.Errorf("session: suspend: %w", err)
