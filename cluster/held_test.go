@@ -1,10 +1,14 @@
 package cluster
 
 import (
+	"fmt"
 	"log/slog"
 	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/redis/rueidis"
 
 	"roost/internal/logring"
 	"roost/internal/redistest"
@@ -49,4 +53,36 @@ func TestReachableRefused(t *testing.T) {
 	}
 	refuseWrites(t, server, false)
 	xmpptest.Eventually(t, "the node has a lease", func() bool { return n.Stats().Reachable })
+}
+
+// TestNameTaken: a node whose lease is over is dead when another one has its name, also if nobody has
+// cleaned up after it yet. Otherwise it continues.
+func TestNameTaken(t *testing.T) {
+	server := redistest.Start(t)
+	client, err := rueidis.NewClient(rueidis.ClientOption{InitAddress: []string{server.Addr}, DisableCache: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	now, lease := time.Now().UnixMilli(), time.Hour.Milliseconds()
+	f := func(second, want string) {
+		t.Helper()
+		cmd := client.B().Hset().Key(nodesKey).FieldValue().FieldValue("gen", "gen").FieldValue("id", "2").
+			FieldValue("1", fmt.Sprintf("%d 0 0 0 a", now-lease)).FieldValue("2", second)
+		if err := client.Do(t.Context(), cmd.Build()).Error(); err != nil {
+			t.Fatal(err)
+		}
+		r, err := client.Do(t.Context(), client.B().Eval().Script(nodesText).Numkeys(1).Key(nodesKey).
+			Arg("renew", "a", "1", fmt.Sprint(lease), "gen", "2", "shared", "", "").Build()).ToArray()
+		if err != nil || len(r) != 6 {
+			t.Fatalf("%v, %v", r, err)
+		}
+		if status, _ := r[0].ToString(); status != want {
+			t.Errorf("with %q: %s, want %s", second, status, want)
+		}
+	}
+	f(fmt.Sprintf("%d 0 0 0 a", now+lease), "dead")
+	f(fmt.Sprintf("%d 0 0 0 a", now-lease), "ok") // which has died, too
+	f(fmt.Sprintf("%d 1 3 0 a", now+lease), "ok") // and somebody cleans up
+	f(fmt.Sprintf("%d 0 0 0 b", now+lease), "ok")
 }

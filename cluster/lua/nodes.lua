@@ -110,7 +110,8 @@ if op == 'join' then
 elseif op == 'renew' then
   local n = get(epoch)
   if n then
-    if n.dead then return result('dead') end
+    -- Once its lease is over, another one may have taken its name before anybody has claimed it.
+    if n.dead or n.expiry <= now and held() > 0 then return result('dead') end
     n.expiry = now + lease
     put(epoch, n)
     note(epoch)
