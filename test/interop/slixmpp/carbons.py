@@ -32,6 +32,7 @@ async def scenario():
         phone.add_event_handler(kind, lambda stanza, kind=kind: events.append((kind, stanza[kind]["body"])))
     await desk["xep_0280"].enable()
     await phone["xep_0280"].enable()
+    await phone.barrier(desk)  # the desk's node knows that the phone has enabled copies
 
     # What the desk sends, and what it receives by its full JID.
     desk.send_message(account("b"), "from the desk", mtype="chat")
