@@ -87,10 +87,10 @@ func TestObservedAfterLoss(t *testing.T) {
 // session's data was made, and before it is there.
 func TestObservedAfterMove(t *testing.T) {
 	cluster, a, b := twoNodes(t)
-	phone, id := resumableAs(t, a, "romeo", "phone")
+	_, id := resumableAs(t, a, "romeo", "phone")
 	desk := loginAs(t, b, "romeo", "desk", plainHeader)
 	release := a.Node().HoldSent()
-	phone = requestAt(t, b, "romeo", id)
+	phone := requestAt(t, b, "romeo", id)
 	xmpptest.Eventually(t, "the session is on its way", func() bool {
 		s := a.Sessions.Find("romeo@localhost", "phone")
 		return s != nil && s.Moving()
