@@ -5,8 +5,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/redis/rueidis"
-
 	"roost/internal/redistest"
 )
 
@@ -15,11 +13,7 @@ import (
 // kept its name and what it cleaned up, until the clock of the new one had caught up.
 func TestClockBehind(t *testing.T) {
 	server := redistest.Start(t)
-	client, err := rueidis.NewClient(rueidis.ClientOption{InitAddress: []string{server.Addr}, DisableCache: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer client.Close()
+	client := dialRedis(t, server)
 	const lease = time.Hour
 	before := time.Now().Add(100 * lease).UnixMilli() // by the other clock
 	later := before + lease.Milliseconds()

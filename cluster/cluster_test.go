@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/rueidis"
+
 	"roost/cluster/clustertest"
 	"roost/internal/logring"
 	"roost/internal/redistest"
@@ -53,6 +55,17 @@ func hold(t testing.TB) (held <-chan struct{}, release func()) {
 	release = sync.OnceFunc(func() { close(c) })
 	t.Cleanup(release)
 	return c, release
+}
+
+// dialRedis returns a client of a server, for what a test does or looks at there itself.
+func dialRedis(t testing.TB, server *redistest.Server) rueidis.Client {
+	t.Helper()
+	client, err := rueidis.NewClient(rueidis.ClientOption{InitAddress: []string{server.Addr}, DisableCache: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(client.Close)
+	return client
 }
 
 // testLogger logs to the test.

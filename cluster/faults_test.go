@@ -9,8 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/redis/rueidis"
-
 	"roost/cluster/clustertest"
 	"roost/internal/redistest"
 	"roost/internal/xmpptest"
@@ -96,11 +94,7 @@ func TestRestart(t *testing.T) {
 // be back could take the others for dead.
 func TestGrace(t *testing.T) {
 	server := redistest.Start(t)
-	client, err := rueidis.NewClient(rueidis.ClientOption{InitAddress: []string{server.Addr}, DisableCache: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer client.Close()
+	client := dialRedis(t, server)
 	const lease = time.Hour
 	script := func(op, target string) string {
 		t.Helper()
@@ -138,11 +132,7 @@ func TestGrace(t *testing.T) {
 // by all. They are not treated as dead.
 func TestDataLostTwice(t *testing.T) {
 	server := redistest.Start(t)
-	client, err := rueidis.NewClient(rueidis.ClientOption{InitAddress: []string{server.Addr}, DisableCache: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer client.Close()
+	client := dialRedis(t, server)
 	gens := map[string]string{"1": "first", "2": "first"}
 	renew := func(epoch, want string) {
 		t.Helper()
@@ -174,11 +164,7 @@ func TestDataLost(t *testing.T) {
 	before := [2]router.NodeID{nodes[0].Self(), nodes[1].Self()}
 	registered(t, nodes[0], "a@x", "r")
 	waitPlaces(t, nodes[1], "a@x", 1)
-	client, err := rueidis.NewClient(rueidis.ClientOption{InitAddress: []string{server.Addr}, DisableCache: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer client.Close()
+	client := dialRedis(t, server)
 	const items = 300
 	for i := range items {
 		nodes[0].Send(nodes[1].Self(), "a@x", fmt.Append(nil, i))

@@ -8,8 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/redis/rueidis"
-
 	"roost/internal/logring"
 	"roost/internal/redistest"
 	"roost/internal/xmpptest"
@@ -59,11 +57,7 @@ func TestReachableRefused(t *testing.T) {
 // cleaned up after it yet. Otherwise it continues.
 func TestNameTaken(t *testing.T) {
 	server := redistest.Start(t)
-	client, err := rueidis.NewClient(rueidis.ClientOption{InitAddress: []string{server.Addr}, DisableCache: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer client.Close()
+	client := dialRedis(t, server)
 	now, lease := time.Now().UnixMilli(), time.Hour.Milliseconds()
 	f := func(second, want string) {
 		t.Helper()

@@ -38,7 +38,7 @@ func (r *Router) probe(t *session.Turn, from Sender, st *stanza.Stanza) session.
 		return session.Done
 	}
 	switch {
-	case subscribed && r.isAvailable(from, contact):
+	case subscribed && r.isAvailable(contact, r.placesFor(from, contact)):
 		r.answerAvailable(t, from, st.To, ro)
 	case r.probeDirected(t, from, st):
 	case !subscribed:
@@ -63,9 +63,9 @@ func (r *Router) probeFull(t *session.Turn, from Sender, st *stanza.Stanza, ro *
 	r.probeResource(t, from, st, ro)
 }
 
-// isAvailable reports whether an account has available resources, as far as is known.
-func (r *Router) isAvailable(from Sender, account string) bool {
-	return r.HasRecipients(account, Available) || slices.ContainsFunc(r.placesFor(from, account), func(p Place) bool { return p.Available })
+// isAvailable reports whether an account has available resources, here or at places on other nodes.
+func (r *Router) isAvailable(account string, elsewhere []Place) bool {
+	return r.HasRecipients(account, Available) || slices.ContainsFunc(elsewhere, func(p Place) bool { return p.Available })
 }
 
 // answerAvailable replies to a probe with the presence of an account's resources. A local
@@ -192,7 +192,7 @@ func (r *Router) sendLastActivity(t *session.Turn, from Sender, st *stanza.Stanz
 func (r *Router) unlessAvailable(of jid.JID, f func()) {
 	mu := r.lockPresence(of.String())
 	defer mu.Unlock()
-	if r.isKnown(of.String()) && !r.HasRecipients(of.String(), Available) && !slices.ContainsFunc(r.knownPlaces(of.String()), func(p Place) bool { return p.Available }) {
+	if account := of.String(); r.isKnown(account) && !r.isAvailable(account, r.knownPlaces(account)) {
 		f()
 	}
 }

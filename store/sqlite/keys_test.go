@@ -1,13 +1,11 @@
 package sqlite
 
 import (
-	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
 
 	"zombiezen.com/go/sqlite"
-	"zombiezen.com/go/sqlite/sqlitemigration"
 	"zombiezen.com/go/sqlite/sqlitex"
 
 	"roost/jid"
@@ -18,20 +16,8 @@ import (
 // keys, both with the one salt that they had, and get other ones later.
 func TestOldKeys(t *testing.T) {
 	ctx := t.Context()
-	path := filepath.Join(t.TempDir(), FileName)
-	scripts, err := migrations()
-	if err != nil {
-		t.Fatal(err)
-	}
-	c, err := sqlite.OpenConn(path, sqlite.OpenReadWrite|sqlite.OpenCreate|sqlite.OpenWAL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	const before = 8 // scripts
-	if err := sqlitemigration.Migrate(ctx, c, sqlitemigration.Schema{AppID: appID, Migrations: scripts[:before]}); err != nil {
-		t.Fatal(err)
-	}
-	err = sqlitex.ExecuteScript(c, `
+	path, c := oldDatabase(t, 8)
+	err := sqlitex.ExecuteScript(c, `
 		INSERT INTO account (domain, local, salt, iterations, sha1_stored, sha1_server, sha256_stored, sha256_server, disabled, created, roster_version, roster_floor)
 		VALUES ('example.com', 'juliet', 'salt', 4096, 's1', 'v1', 's256', 'v256', 0, 0, 1, 1),
 			('example.com', 'nurse', 'salt of nurse', 5000, 's1', 'v1', 's256', 'v256', 0, 0, 1, 1);`, nil)

@@ -2,12 +2,9 @@ package sqlite
 
 import (
 	"fmt"
-	"path/filepath"
 	"strings"
 	"testing"
 
-	"zombiezen.com/go/sqlite"
-	"zombiezen.com/go/sqlite/sqlitemigration"
 	"zombiezen.com/go/sqlite/sqlitex"
 
 	"roost/jid"
@@ -18,19 +15,7 @@ import (
 // be copied to PostgreSQL, and clients get the complete rosters.
 func TestOldLongKeys(t *testing.T) {
 	ctx := t.Context()
-	path := filepath.Join(t.TempDir(), FileName)
-	scripts, err := migrations()
-	if err != nil {
-		t.Fatal(err)
-	}
-	c, err := sqlite.OpenConn(path, sqlite.OpenReadWrite|sqlite.OpenCreate|sqlite.OpenWAL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	const before = 15 // scripts
-	if err := sqlitemigration.Migrate(ctx, c, sqlitemigration.Schema{AppID: appID, Migrations: scripts[:before]}); err != nil {
-		t.Fatal(err)
-	}
+	path, c := oldDatabase(t, 15)
 	prefix := strings.Repeat("\u00fc", 511) + "@" + strings.Repeat("domain.", 100) + "example/"
 	fits := prefix + strings.Repeat("r", store.MaxKey-len(prefix))
 	text := `INSERT INTO account (id, domain, local, sha1_salt, sha1_iterations, sha1_stored, sha1_server, sha256_stored, sha256_server, created, roster_version, roster_floor)

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"zombiezen.com/go/sqlite"
-	"zombiezen.com/go/sqlite/sqlitemigration"
 	"zombiezen.com/go/sqlite/sqlitex"
 
 	"roost/jid"
@@ -57,20 +56,8 @@ func TestAppendPlan(t *testing.T) {
 // and IDs, and count towards the quotas.
 func TestOldMessages(t *testing.T) {
 	ctx := t.Context()
-	path := filepath.Join(t.TempDir(), FileName)
-	scripts, err := migrations()
-	if err != nil {
-		t.Fatal(err)
-	}
-	c, err := sqlite.OpenConn(path, sqlite.OpenReadWrite|sqlite.OpenCreate|sqlite.OpenWAL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	const before = 3 // scripts
-	if err := sqlitemigration.Migrate(ctx, c, sqlitemigration.Schema{AppID: appID, Migrations: scripts[:before]}); err != nil {
-		t.Fatal(err)
-	}
-	err = sqlitex.ExecuteScript(c, `
+	path, c := oldDatabase(t, 3)
+	err := sqlitex.ExecuteScript(c, `
 		INSERT INTO account VALUES (1, 'example.com', 'juliet', '', 1, '', '', '', '', 0, 0, 1, 1), (2, 'example.com', 'nurse', '', 1, '', '', '', '', 0, 0, 1, 1);
 		INSERT INTO offline VALUES (10, 1, 5, 0, x'616161'), (11, 2, 1, 0, x'62'), (12, 1, 6, 0, x'6363'), (20, 2, 2, 0, x'64');
 		DELETE FROM offline WHERE id = 20;`, nil)
